@@ -1,0 +1,33 @@
+"""Arrays of any framework: what they are, how they move, what functions ask of them."""
+
+from hcs_core.arrays._adapter import ARRAYS, ArrayAdapter, ArrayInfo
+from hcs_core.arrays._aligned import ALIGNMENT, empty
+from hcs_core.arrays._contract import (
+    DtypePolicy,
+    FunctionContract,
+    StackMode,
+    Value,
+    ValueKind,
+    contract_of,
+)
+from hcs_core.arrays._convert import Casting, convert, describe, detect
+from hcs_core.arrays._decorators import numpy
+
+__all__ = [
+    "ALIGNMENT",
+    "ARRAYS",
+    "ArrayAdapter",
+    "ArrayInfo",
+    "Casting",
+    "DtypePolicy",
+    "FunctionContract",
+    "StackMode",
+    "Value",
+    "ValueKind",
+    "contract_of",
+    "convert",
+    "describe",
+    "detect",
+    "empty",
+    "numpy",
+]

@@ -1,0 +1,94 @@
+"""Decorators that attach a contract to a user's function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from hcs_core.arrays._contract import (
+    CONTRACT_ATTRIBUTE,
+    DtypePolicy,
+    FunctionContract,
+    StackMode,
+    Value,
+    ValueKind,
+)
+from hcs_core.errors import ContractError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_KIND_OF_NAME: dict[str, ValueKind] = {
+    "labels": "labels",
+    "table": "table",
+    "positions": "positions",
+}
+
+
+@overload
+def numpy(function: F) -> F: ...
+@overload
+def numpy(
+    *,
+    outputs: tuple[ValueKind, ...] = ...,
+    dtype: DtypePolicy = ...,
+    stack: StackMode = ...,
+    context: tuple[str, ...] = ...,
+) -> Callable[[F], F]: ...
+def numpy(
+    function: F | None = None,
+    *,
+    outputs: tuple[ValueKind, ...] = ("image",),
+    dtype: DtypePolicy = "native",
+    stack: StackMode = "per_plane",
+    context: tuple[str, ...] = (),
+) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns NumPy arrays, so that a step can call it.
+
+    The function itself is returned, unchanged but for the attached contract. Its first
+    argument is the image; an argument called ``labels`` takes the labels that the step's
+    ``inputs`` name. All other arguments are parameters.
+
+    Parameters
+    ----------
+    outputs : tuple of {"image", "labels", "table", "positions"}
+        What it returns, in order.
+    dtype, stack, context
+        As in `FunctionContract`.
+
+    Examples
+    --------
+    >>> @numpy(stack="across")
+    ... def mean_of(stack):
+    ...     return stack.mean(axis=0)
+    """
+
+    def attach(decorated: F) -> F:
+        contract = FunctionContract(
+            memory_in="numpy",
+            memory_out="numpy",
+            inputs=_inputs_of(decorated, context),
+            outputs=tuple(Value(kind, kind) for kind in outputs),
+            dtype=dtype,
+            stack=stack,
+            context=context,
+        )
+        setattr(decorated, CONTRACT_ATTRIBUTE, contract)
+        return decorated
+
+    return attach if function is None else attach(function)
+
+
+def _inputs_of(function: Callable[..., Any], context: tuple[str, ...]) -> tuple[Value, ...]:
+    """Return the array arguments: the first one, and those called by a kind's name."""
+    names = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in context
+    ]
+    if not names:
+        raise ContractError("input", ())
+    first, *others = names
+    known = [Value(name, _KIND_OF_NAME[name]) for name in others if name in _KIND_OF_NAME]
+    return (Value(first, _KIND_OF_NAME.get(first, "image")), *known)

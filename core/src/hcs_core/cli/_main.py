@@ -1,0 +1,91 @@
+"""Find the subcommand, run it, and turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from hcs_core._version import __version__
+from hcs_core.cli._output import DEBUG, JSON, fail_json
+from hcs_core.errors import HcsError
+from hcs_core.registry import Registry
+
+COMMANDS: Registry[click.Command] = Registry("hcs.cli", api=1, doc="commands")
+
+_INTERRUPTED = 130
+
+# What our own commands do, for `hcs --help`, which imports no command.
+_SUMMARIES = {
+    "compile": "Check a pipeline against a plate and plan the run.",
+    "demo": "Make a synthetic plate and run a pipeline over it.",
+    "kernels": "The image-processing kernels that are installed.",
+    "plate": "What a plate holds.",
+    "plugins": "What is installed, what is broken and why.",
+    "run": "Run a pipeline over a plate.",
+    "status": "Units of a run that are done, failed and pending.",
+}
+
+
+class _Commands(click.Group):
+    """The subcommands, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return COMMANDS[cmd_name]  # UnknownPluginError says what to install
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [
+            (name, _SUMMARIES.get(name, f"from {COMMANDS.info(name).distribution}"))
+            for name in COMMANDS
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hcs")
+def hcs() -> None:
+    """Turn plates from high-content screening microscopes into images, objects and tables."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _run(arguments: list[str]) -> int:
+    # Shared by all contexts of this call, also when parsing fails half way.
+    flags = {DEBUG: "--debug" in arguments, JSON: "--json" in arguments}
+    try:
+        with hcs.make_context("hcs", arguments) as context:
+            hcs.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as cause:
+        cause.show()
+        return cause.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; the rest is not wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except HcsError as cause:
+        return _report(cause, debug=flags[DEBUG], as_json=flags[JSON])
+    return 0
+
+
+def _report(cause: HcsError, *, debug: bool, as_json: bool) -> int:
+    if debug:
+        traceback.print_exception(cause)
+    if as_json:
+        fail_json(str(cause), cause.exit_code)
+    click.echo(f"error: {cause}", err=True)
+    return cause.exit_code

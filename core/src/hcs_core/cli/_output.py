@@ -1,0 +1,70 @@
+"""What every command has in common: `--json`, `--debug`, and where it prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEBUG = "hcs_core.cli.debug"
+JSON = "hcs_core.cli.json"
+
+
+def common_options(command: F) -> F:
+    """Add ``--json`` (the argument `as_json`) and ``--debug`` to a command."""
+    command = click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(DEBUG),
+        help="Show the traceback of an error.",
+    )(command)
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        callback=_remember(JSON),
+        help="Print one JSON document.",
+    )(command)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def fail_json(message: str, exit_code: int, **more: Any) -> None:
+    """Print the document of a command that could not do its work."""
+    print_json({"error": message, "exit_code": exit_code, **more})
+
+
+def stdout() -> Console:
+    """Return a console for people on standard output."""
+    from rich.console import Console  # 60 ms, which `--json` does not need
+
+    # A pipe has no width; 80 columns would cut file names.
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+
+def stderr() -> Console:
+    """Return a console for people on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
+    def note(context: click.Context, _: click.Parameter, value: bool) -> bool:
+        # `meta` is shared by all contexts of one call, so `main` sees it.
+        context.meta[key] = context.meta.get(key, False) or value
+        return value
+
+    return note

@@ -1,0 +1,423 @@
+"""Every error that hcs raises on purpose, in one tree.
+
+::
+
+    HcsError
+    ├── UsageError                  what was asked cannot be done as asked       exit code 2
+    │   ├── UnknownPluginError      KeyError
+    │   ├── PluginConflictError     LookupError
+    │   ├── PluginLoadError         ImportError
+    │   ├── UnknownKernelError      LookupError
+    │   ├── FrameworkUnavailableError
+    │   ├── ContractError           ValueError
+    │   ├── UnknownFormatError      LookupError
+    │   ├── CapabilityError         TypeError
+    │   └── MissingLibraryError     ImportError
+    ├── ArrayError
+    │   ├── UnsupportedArrayError   TypeError
+    │   ├── ShapeError              ValueError
+    │   ├── DtypeError              TypeError
+    │   ├── LossyConversionError    TypeError
+    │   └── CopyRequiredError       BufferError
+    ├── StorageError                a store could not do it
+    │   ├── KeyNotFoundError        FileNotFoundError
+    │   ├── KeyExistsError          FileExistsError
+    │   ├── InvalidKeyError         ValueError
+    │   ├── UnsavableValueError     TypeError
+    │   ├── StoreAccessError        OSError, keeps its errno
+    │   └── CorruptDataError        ValueError                                   exit code 65
+    └── PlateError                  the plate is not what it should be           exit code 65
+        ├── PlateNotFoundError      FileNotFoundError
+        ├── NotAPlateError          ValueError
+        ├── AmbiguousPlateError     ValueError
+        ├── DuplicatePlanesError    ValueError
+        ├── MissingPlaneError       FileNotFoundError
+        └── DamagedPlaneError       ValueError
+
+Every class hands its raw fields to ``super().__init__`` and builds its one line in
+``__str__``, so that it survives pickling on the way back from a worker process. Addons
+derive theirs from the nearest branch.
+"""
+
+from __future__ import annotations
+
+from errno import EEXIST, ENOENT  # built into the interpreter: costs nothing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing alone costs 7 ms; `import hcs_core` must stay light
+    from typing import ClassVar
+
+MOST_NAMES = 12
+
+
+def listed(names: tuple[str, ...] | list[str], *, most: int = MOST_NAMES) -> str:
+    """Return names as one readable phrase: ``a, b, c and 7 more``, or ``none``."""
+    shown = ", ".join(names[:most])
+    hidden = len(names) - most
+    return f"{shown} and {hidden} more" if hidden > 0 else shown or "none"
+
+
+def near(name: str, known: tuple[str, ...]) -> str:
+    """Return ``; did you mean 'x'?`` where a known name is close to `name`, else nothing."""
+    from difflib import get_close_matches  # 2 ms, only when something went wrong
+
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class HcsError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(HcsError):
+    """What was asked cannot be done as it was asked."""
+
+    exit_code = 2
+
+
+class UnknownPluginError(UsageError, KeyError):
+    """No plugin of this kind is registered under the requested key."""
+
+    def __init__(self, kind: str, key: str, known: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(kind, key, known, hint)
+        self.kind, self.key, self.known, self.hint = kind, key, known, hint
+
+    def __str__(self) -> str:
+        advice = self.hint or "pick one of these, or install the addon that provides it"
+        return (
+            f"{self.kind} has no plugin {self.key!r}{near(self.key, self.known)} "
+            f"(available: {listed(self.known)}); {advice}"
+        )
+
+
+class PluginConflictError(UsageError, LookupError):
+    """Several distributions declare the same key."""
+
+    def __init__(self, kind: str, key: str, claims: tuple[str, ...]) -> None:
+        super().__init__(kind, key, claims)
+        self.kind, self.key, self.claims = kind, key, claims
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} key {self.key!r} is declared by several distributions "
+            f"({listed(self.claims)}); uninstall all but one"
+        )
+
+
+class PluginLoadError(UsageError, ImportError):
+    """A declared plugin could not be imported, or is not what it declares."""
+
+    def __init__(self, kind: str, key: str, origin: str, value: str, cause: str) -> None:
+        super().__init__(kind, key, origin, value, cause)
+        self.kind, self.key, self.origin, self.value, self.cause = kind, key, origin, value, cause
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} plugin {self.key!r} of {self.origin} ({self.value}) cannot be loaded: "
+            f"{self.cause}; update or uninstall that distribution, the others are not affected"
+        )
+
+
+class UnknownKernelError(UsageError, LookupError):
+    """A kernel library has no kernel of this name."""
+
+    def __init__(self, name: str, library: str, known: tuple[str, ...]) -> None:
+        super().__init__(name, library, known)
+        self.name, self.library, self.known = name, library, known
+
+    def __str__(self) -> str:
+        return (
+            f"library {self.library!r} has no kernel {self.name!r}{near(self.name, self.known)} "
+            f"(available: {listed(self.known, most=40)}); `hcs kernels list` shows them all"
+        )
+
+
+class FrameworkUnavailableError(UsageError):
+    """Something does not exist on the requested array framework."""
+
+    def __init__(self, name: str, framework: str, available: tuple[str, ...]) -> None:
+        super().__init__(name, framework, available)
+        self.name, self.framework, self.available = name, framework, available
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} does not run on {self.framework!r} "
+            f"(available: {listed(self.available)}); choose one of these frameworks"
+        )
+
+
+class ContractError(UsageError, ValueError):
+    """A function contract names an argument or an output twice, or none at all."""
+
+    def __init__(self, role: str, names: tuple[str, ...]) -> None:
+        super().__init__(role, names)
+        self.role, self.names = role, names
+
+    def __str__(self) -> str:
+        return (
+            f"a function contract needs at least one {self.role}, each under its own name, "
+            f"got {listed(self.names)}"
+        )
+
+
+class UnknownFormatError(UsageError, LookupError):
+    """No file format is registered for this file name."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(name, known)
+        self.name, self.known = name, known
+
+    def __str__(self) -> str:
+        return (
+            f"no file format reads or writes {self.name!r} (known extensions: "
+            f"{listed(self.known, most=40)}); use one of these, or install an addon for it"
+        )
+
+
+class CapabilityError(UsageError, TypeError):
+    """A backend was asked for something that it does not offer."""
+
+    def __init__(self, backend: str, wanted: str) -> None:
+        super().__init__(backend, wanted)
+        self.backend, self.wanted = backend, wanted
+
+    def __str__(self) -> str:
+        return f"storage backend {self.backend!r} cannot {self.wanted}; choose another backend"
+
+
+class MissingLibraryError(UsageError, ImportError):
+    """An optional library is needed and not installed."""
+
+    def __init__(self, library: str, purpose: str, extra: str) -> None:
+        super().__init__(library, purpose, extra)
+        self.library, self.purpose, self.extra = library, purpose, extra
+
+    def __str__(self) -> str:
+        return (
+            f"{self.purpose} needs {self.library}, which is not installed; "
+            f'install it with: python -m pip install "./core[{self.extra}]"'
+        )
+
+
+class ArrayError(HcsError):
+    """An array is not what the operation needs."""
+
+
+class UnsupportedArrayError(ArrayError, TypeError):
+    """No installed adapter owns this kind of array, or it must not be handed on."""
+
+    def __init__(self, found: str, known: tuple[str, ...], reason: str = "") -> None:
+        super().__init__(found, known, reason)
+        self.found, self.known, self.reason = found, known, reason
+
+    def __str__(self) -> str:
+        reason = f": {self.reason}" if self.reason else ""
+        return f"cannot take {self.found}{reason}; known array frameworks: {listed(self.known)}"
+
+
+class ShapeError(ArrayError, ValueError):
+    """An array has another shape than the operation needs."""
+
+    def __init__(self, wanted: str, shape: tuple[int, ...]) -> None:
+        super().__init__(wanted, shape)
+        self.wanted, self.shape = wanted, shape
+
+    def __str__(self) -> str:
+        return f"needs {self.wanted}, got shape {self.shape}"
+
+
+class DtypeError(ArrayError, TypeError):
+    """An array has a dtype that the operation does not take."""
+
+    def __init__(self, operation: str, dtype: str, accepted: str) -> None:
+        super().__init__(operation, dtype, accepted)
+        self.operation, self.dtype, self.accepted = operation, dtype, accepted
+
+    def __str__(self) -> str:
+        return f"{self.operation} takes {self.accepted}, got {self.dtype}; convert it first"
+
+
+class LossyConversionError(ArrayError, TypeError):
+    """A conversion would change values and was not asked to."""
+
+    def __init__(self, source: str, target: str) -> None:
+        super().__init__(source, target)
+        self.source, self.target = source, target
+
+    def __str__(self) -> str:
+        return (
+            f"converting {self.source} to {self.target} can change values; "
+            "pass casting='unsafe' if that is what you want"
+        )
+
+
+class CopyRequiredError(ArrayError, BufferError):
+    """``copy=False`` was asked for and the memory cannot be shared."""
+
+    def __init__(self, source: str, target: str, reason: str) -> None:
+        super().__init__(source, target, reason)
+        self.source, self.target, self.reason = source, target, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source} cannot become {self.target} without a copy: {self.reason}; "
+            "pass copy=None to allow one"
+        )
+
+
+class StorageError(HcsError):
+    """A store could not do what it was asked."""
+
+
+class KeyNotFoundError(StorageError, FileNotFoundError):
+    """Nothing is stored under this key."""
+
+    def __init__(self, key: str, store: str) -> None:
+        super().__init__(key, store)
+        self.errno = ENOENT  # OSError has taken the key for it
+        self.key, self.store = key, store
+
+    def __str__(self) -> str:
+        return f"nothing is stored under {self.key!r} in {self.store}"
+
+
+class KeyExistsError(StorageError, FileExistsError):
+    """The key is taken, and replacing was not asked for."""
+
+    def __init__(self, key: str, store: str) -> None:
+        super().__init__(key, store)
+        self.errno = EEXIST  # OSError has taken the key for it
+        self.key, self.store = key, store
+
+    def __str__(self) -> str:
+        return f"{self.key!r} exists already in {self.store}; pass mode='replace' to replace it"
+
+
+class InvalidKeyError(StorageError, ValueError):
+    """A key is not a relative path below the store's root, or stands twice in a batch."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key, self.reason = key, reason
+
+    def __str__(self) -> str:
+        return f"{self.key!r} is not a usable key: {self.reason}"
+
+
+class UnsavableValueError(StorageError, TypeError):
+    """A value cannot be stored exactly in the chosen format."""
+
+    def __init__(self, key: str, format: str, reason: str) -> None:
+        super().__init__(key, format, reason)
+        self.key, self.format, self.reason = key, format, reason
+
+    def __str__(self) -> str:
+        return f"cannot save {self.key!r} as {self.format}: {self.reason}"
+
+
+class StoreAccessError(StorageError, OSError):
+    """The system refused to read or write; `errno` says why."""
+
+    def __init__(self, code: int, message: str, path: str) -> None:
+        super().__init__(code, message, path)
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
+class CorruptDataError(StorageError, ValueError):
+    """What is stored is damaged; nothing is guessed in its place."""
+
+    exit_code = 65
+
+    def __init__(self, path: str, format: str, reason: str) -> None:
+        super().__init__(path, format, reason)
+        self.path, self.format, self.reason = path, format, reason
+
+    def __str__(self) -> str:
+        return f"{self.path} is not a complete {self.format} file: {self.reason}"
+
+
+class PlateError(HcsError):
+    """A plate is not what it should be."""
+
+    exit_code = 65
+
+
+class PlateNotFoundError(PlateError, FileNotFoundError):
+    """There is no such folder, or it cannot be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.errno = ENOENT  # OSError has taken the path for it
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"no plate at {self.path}: {self.reason}; give the folder that holds the images"
+
+
+class NotAPlateError(PlateError, ValueError):
+    """No installed reader recognises the folder."""
+
+    def __init__(self, path: str, found: str, readers: tuple[str, ...]) -> None:
+        super().__init__(path, found, readers)
+        self.path, self.found, self.readers = path, found, readers
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is no plate that an installed reader knows: found {self.found}; "
+            f"readers: {listed(self.readers)}. Check the folder, or install the reader's addon "
+            "(hcs-microscopes)"
+        )
+
+
+class AmbiguousPlateError(PlateError, ValueError):
+    """Several readers, or several plates, fit equally well."""
+
+    def __init__(self, path: str, candidates: tuple[str, ...], advice: str) -> None:
+        super().__init__(path, candidates, advice)
+        self.path, self.candidates, self.advice = path, candidates, advice
+
+    def __str__(self) -> str:
+        return f"{self.path} can be read in several ways ({listed(self.candidates)}); {self.advice}"
+
+
+class DuplicatePlanesError(PlateError, ValueError):
+    """Two files claim to be the same plane."""
+
+    def __init__(self, path: str, plane: str, files: tuple[str, ...], count: int = 1) -> None:
+        super().__init__(path, plane, files, count)
+        self.path, self.plane, self.files, self.count = path, plane, files, count
+
+    def __str__(self) -> str:
+        more = f" ({self.count} planes are affected)" if self.count > 1 else ""
+        return (
+            f"{self.path}: two files for one plane, {self.plane}: "
+            f"{' and '.join(self.files)}{more}; remove or move one of them"
+        )
+
+
+class MissingPlaneError(PlateError, FileNotFoundError):
+    """A plane that the plate should have is not there."""
+
+    def __init__(self, plane: str, file: str) -> None:
+        super().__init__(plane, file)
+        self.errno = ENOENT  # OSError has taken the plane for it
+        self.plane, self.file = plane, file
+
+    def __str__(self) -> str:
+        where = f" (file {self.file})" if self.file else ""
+        return f"plane {self.plane} is missing{where}"
+
+
+class DamagedPlaneError(PlateError, ValueError):
+    """A plane's file cannot be read completely, or has another shape than its plate."""
+
+    def __init__(self, plane: str, file: str, reason: str) -> None:
+        super().__init__(plane, file, reason)
+        self.plane, self.file, self.reason = plane, file, reason
+
+    def __str__(self) -> str:
+        return f"plane {self.plane} cannot be read from {self.file}: {self.reason}"

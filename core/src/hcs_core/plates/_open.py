@@ -1,0 +1,86 @@
+"""Find the reader for a folder."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from hcs_core.errors import AmbiguousPlateError, NotAPlateError, PlateNotFoundError, listed
+from hcs_core.plates._listing import Listing
+from hcs_core.plates._plate import Plate
+from hcs_core.plates._reader import Evidence, PlateReader
+from hcs_core.registry import Registry
+
+MICROSCOPES: Registry[type[PlateReader]] = Registry("hcs.microscopes", api=1, doc="plate readers")
+
+# Two readers this close are equally sure; which one is right is for the user to say.
+_MARGIN = 0.1
+
+
+def open_plate(path: str | os.PathLike[str], format: str = "auto") -> Plate:
+    """Open a plate: list its folder, find the reader, index the planes; no pixel is read.
+
+    Parameters
+    ----------
+    path : path
+        The folder that holds the images.
+    format : str
+        A reader's key, or ``"auto"`` to let every installed reader look.
+
+    Raises
+    ------
+    PlateNotFoundError
+        If there is no such folder.
+    NotAPlateError
+        If no reader recognises it, or it holds no planes.
+    AmbiguousPlateError
+        If two readers are equally sure.
+    UnknownPluginError
+        If no reader is called `format`.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        reason = "it is a file, not a folder" if root.exists() else "no such folder"
+        raise PlateNotFoundError(str(root), reason)
+    listing = Listing.scan(root.resolve())
+    reader_class = _detect(listing) if format == "auto" else MICROSCOPES[format]
+    reader = reader_class(listing)
+    index = reader.index()
+    if not len(index):
+        raise NotAPlateError(str(root), _found(listing), tuple(MICROSCOPES))
+    return Plate(reader, index)
+
+
+def _detect(listing: Listing) -> type[PlateReader]:
+    """Return the reader that is surest of the listed folder."""
+    found: list[tuple[float, str, Evidence]] = []
+    for key in MICROSCOPES:
+        evidence = _ask(key, listing)
+        if evidence is not None:
+            found.append((evidence.confidence, key, evidence))
+    found.sort(reverse=True, key=lambda item: item[:2])
+    if not found:
+        raise NotAPlateError(str(listing.root), _found(listing), tuple(MICROSCOPES))
+    close = [item for item in found if found[0][0] - item[0] < _MARGIN]
+    if len(close) > 1:
+        candidates = tuple(f"{key}: {evidence.reason}" for _, key, evidence in close)
+        advice = "name the one you mean with format="
+        raise AmbiguousPlateError(str(listing.root), candidates, advice)
+    return MICROSCOPES[found[0][1]]
+
+
+def _ask(key: str, listing: Listing) -> Evidence | None:
+    """Return what one reader sees; a broken one sees nothing and does not stop the others."""
+    try:
+        return MICROSCOPES[key].detect(listing)
+    except Exception as cause:  # noqa: BLE001 - a reader is foreign code, and is named
+        text = f"plate reader {key!r} could not look at {listing.root}: {cause}"
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+        return None
+
+
+def _found(listing: Listing) -> str:
+    if not listing.file_count:
+        return "no files"
+    return f"{listing.file_count} files, such as {listed(listing.examples())}"

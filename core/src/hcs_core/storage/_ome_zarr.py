@@ -1,0 +1,291 @@
+"""Write one plate as OME-Zarr 0.5: arrays through tensorstore, hierarchy as JSON.
+
+The order of writing is the promise: chunks first, then the JSON of the field that makes
+them visible, and the JSON of wells and plate last. What was cut short is never listed.
+
+The layout is that of the OME-NGFF specification 0.5, https://ngff.openmicroscopy.org/0.5.
+Axes are always t, c, z, y, x and the level is called "0", because readers in use demand it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_core.errors import StoreAccessError
+from hcs_core.storage._natural import natural_sort
+from hcs_core.storage._zarr_array import create_array
+from hcs_core.storage.backends.disk import DiskBackend
+
+_VERSION = "0.5"
+_AXES = ("t", "c", "z", "y", "x")
+_LABEL_AXES = ("t", "z", "y", "x")
+_AXIS_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+# One hue per channel in the order in which people mix them; white when there is one.
+_COLORS = ("0000FF", "00FF00", "FF0000", "00FFFF", "FF00FF", "FFFF00", "FFFFFF")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStyle:
+    """How a viewer shows one channel.
+
+    Parameters
+    ----------
+    label : str
+        The channel's name.
+    window : tuple of float
+        The values shown as black and as full brightness.
+    color : str, optional
+        RGB in hexadecimal; by position in the image when not given.
+    """
+
+    label: str
+    window: tuple[float, float]
+    color: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMetadata:
+    """What a viewer must know of one field.
+
+    Parameters
+    ----------
+    name : str
+        The field's name.
+    channels : tuple of ChannelStyle
+        One per channel of the image, in its order.
+    dtype : dtype
+        Of the image.
+    pixel_size_um : tuple of float, optional
+        Height and width of a pixel; None writes no unit.
+    """
+
+    name: str
+    channels: tuple[ChannelStyle, ...]
+    dtype: np.dtype[Any]
+    pixel_size_um: tuple[float, float] | None = None
+
+
+class OmeZarrPlate:
+    """A plate that is being written.
+
+    Parameters
+    ----------
+    root : path
+        The folder, such as ``OUT/plate.zarr``.
+    name : str
+        The plate's name.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, name: str) -> None:
+        self.root = Path(root)
+        self.name = name
+        self._documents = DiskBackend(root)
+
+    def write_image(
+        self, field: str, planes: Mapping[tuple[int, int, int], NDArray[Any]], *, size: Sequence[int]
+    ) -> None:
+        """Write planes of a field's image, one chunk each.
+
+        Parameters
+        ----------
+        field : str
+            The field's group, ``"A/02/0"``.
+        planes : Mapping of (t, c, z) to array, shape (y, x)
+            The planes, all of one shape and dtype.
+        size : sequence of int
+            How many timepoints, channels and z planes the image has.
+
+        Raises
+        ------
+        StoreAccessError
+            If the system refuses to write.
+        """
+        self._write(f"{field}/0", planes, size, _AXES)
+
+    def write_labels(
+        self, field: str, name: str, planes: Mapping[tuple[int, int], NDArray[Any]], *,
+        size: Sequence[int],
+    ) -> None:
+        """Write object masks of a field under ``<field>/labels/<name>/0``.
+
+        Parameters
+        ----------
+        field, name : str
+            The field's group and the labels' name.
+        planes : Mapping of (t, z) to array, shape (y, x), int32
+            The planes.
+        size : sequence of int
+            How many timepoints and z planes there are.
+        """
+        self._write(f"{field}/labels/{name}/0", planes, size, _LABEL_AXES)
+
+    def publish_field(
+        self,
+        field: str,
+        metadata: FieldMetadata,
+        *,
+        labels: Sequence[str] = (),
+        missing: Sequence[tuple[int, int, int]] = (),
+    ) -> None:
+        """Write the JSON that makes a field's image and labels visible, the field's last.
+
+        Parameters
+        ----------
+        field : str
+            The field's group, ``"A/02/0"``.
+        metadata : FieldMetadata
+            What viewers are told of it.
+        labels : sequence of str
+            Names of its labels.
+        missing : sequence of (t, c, z)
+            Planes that were not written, and that readers would show as zeros: they are
+            listed in the group's attributes under ``hcs.missing_planes``.
+        """
+        for name in labels:
+            self._group(f"{field}/labels/{name}", _labels_document(name, metadata))
+        if labels:
+            self._group(f"{field}/labels", {"labels": natural_sort(labels)})
+        self._group(field, _image_document(metadata), missing=missing)
+
+    def publish_plate(
+        self, fields: Mapping[str, Sequence[int]], *, rows: Sequence[str], columns: Sequence[str]
+    ) -> None:
+        """Write the JSON of the wells and, last, of the plate.
+
+        Parameters
+        ----------
+        fields : Mapping of str to sequence of int
+            Well group (``"A/02"``) to the numbers of its published fields; wells without
+            a field are left out.
+        rows, columns : sequence of str
+            Names of the rows and columns of the physical plate, in their order.
+        """
+        wells = {path: sorted(numbers) for path, numbers in fields.items() if numbers}
+        for row in {path.partition("/")[0] for path in wells}:
+            self._group(row, None)
+        for path, numbers in wells.items():
+            images = [{"path": str(number), "acquisition": 0} for number in numbers]
+            self._group(path, {"well": {"images": images}})
+        self._group("", {"plate": self._plate_document(wells, rows, columns)})
+
+    def _plate_document(
+        self, wells: Mapping[str, Sequence[int]], rows: Sequence[str], columns: Sequence[str]
+    ) -> dict[str, Any]:
+        most = max(map(len, wells.values()))
+        listed = [
+            {
+                "path": path,
+                "rowIndex": rows.index(path.partition("/")[0]),
+                "columnIndex": columns.index(path.partition("/")[2]),
+            }
+            for path in natural_sort(wells)
+        ]
+        return {
+            "name": self.name,
+            "rows": [{"name": name} for name in rows],
+            "columns": [{"name": name} for name in columns],
+            "wells": listed,
+            "field_count": most,
+            "acquisitions": [{"id": 0, "maximumfieldcount": most}],
+        }
+
+    def _write(
+        self,
+        key: str,
+        planes: Mapping[Any, NDArray[Any]],
+        size: Sequence[int],
+        axes: tuple[str, ...],
+    ) -> None:
+        first = next(iter(planes.values()))
+        shape = (*size, *first.shape)
+        path = self.root / key
+        try:
+            array = create_array(path, shape, first.dtype, dimension_names=axes)
+            writes = [array[position].write(plane) for position, plane in planes.items()]
+            for write in writes:
+                write.result()
+        except OSError as cause:
+            message = cause.strerror or str(cause)
+            raise StoreAccessError(cause.errno or 0, message, str(path)) from cause
+
+    def _group(
+        self,
+        key: str,
+        ome: dict[str, Any] | None,
+        missing: Sequence[tuple[int, int, int]] = (),
+    ) -> None:
+        attributes: dict[str, Any] = {}
+        if ome is not None:
+            attributes["ome"] = {"version": _VERSION, **ome}
+        if missing:
+            attributes["hcs"] = {"missing_planes": [list(plane) for plane in missing]}
+        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        self._documents.save(f"{key}/zarr.json".lstrip("/"), document, mode="replace")
+
+
+def _multiscale(
+    name: str, axes: tuple[str, ...], pixel_size_um: tuple[float, float] | None
+) -> dict[str, Any]:
+    """Return one image's axes and scale; a unit stands only where the size is known."""
+    entries: list[dict[str, str]] = []
+    for axis in axes:
+        entry = {"name": axis, "type": _AXIS_TYPES[axis]}
+        if axis in "yx" and pixel_size_um is not None:
+            entry["unit"] = "micrometer"
+        entries.append(entry)
+    scale = [1.0] * (len(axes) - 2) + list(pixel_size_um or (1.0, 1.0))
+    dataset = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+    return {"name": name, "axes": entries, "datasets": [dataset]}
+
+
+def _image_document(metadata: FieldMetadata) -> dict[str, Any]:
+    return {
+        "multiscales": [_multiscale(metadata.name, _AXES, metadata.pixel_size_um)],
+        "omero": {
+            "id": 1,
+            "name": metadata.name,
+            "version": _VERSION,
+            "channels": _channel_documents(metadata),
+            "rdefs": {"defaultT": 0, "defaultZ": 0, "model": "color"},
+        },
+    }
+
+
+def _channel_documents(metadata: FieldMetadata) -> list[dict[str, Any]]:
+    low, high = _range_of(metadata.dtype)
+    documents = []
+    for number, channel in enumerate(metadata.channels):
+        color = _COLORS[number % len(_COLORS)] if len(metadata.channels) > 1 else "FFFFFF"
+        start, end = channel.window
+        documents.append(
+            {
+                "active": True,
+                "color": channel.color or color,
+                "label": channel.label,
+                "window": {
+                    "min": min(low, start), "max": max(high, end), "start": start, "end": end
+                },
+            }
+        )
+    return documents
+
+
+def _labels_document(name: str, metadata: FieldMetadata) -> dict[str, Any]:
+    return {
+        "multiscales": [_multiscale(name, _LABEL_AXES, metadata.pixel_size_um)],
+        "image-label": {"source": {"image": "../../"}},
+    }
+
+
+def _range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        return float(limits.min), float(limits.max)
+    return 0.0, 1.0

@@ -1,0 +1,1 @@
+"""One storage backend per file, each of the same shape."""

@@ -1,0 +1,93 @@
+"""Values in this process's memory, by key."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from hcs_core.errors import CapabilityError, KeyExistsError, KeyNotFoundError, UnsavableValueError
+from hcs_core.storage._keys import check_key, check_keys
+from hcs_core.storage._natural import natural_sort
+from hcs_core.storage._roles import Capability, Item, Mode, Outcome, Region, StorageBackend
+
+
+class MemoryBackend(StorageBackend):
+    """A store that forgets when the process ends; it never shares a caller's memory.
+
+    A saved value is copied, and an array is handed out as a read-only view, so that what
+    is stored cannot be changed from outside.
+    """
+
+    name: ClassVar[str] = "memory"
+    capabilities: ClassVar[Capability] = Capability.REGION
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    @classmethod
+    def at(cls, root: str | os.PathLike[str]) -> Self:
+        """Return an empty backend; memory has no places, so `root` is not used."""
+        return cls()
+
+    def load_batch(self, keys: Sequence[str], *, region: Region | None = None) -> list[Any]:
+        """Return the values: arrays as read-only views, anything else as a copy."""
+        return [self._load(check_key(key), region) for key in keys]
+
+    def save_batch(
+        self, items: Sequence[Item], *, mode: Mode = "create", durable: bool = False
+    ) -> list[Outcome]:
+        """Store copies of the values; `durable` means nothing here."""
+        check_keys(item.key for item in items)
+        return [self._save(item, mode) for item in items]
+
+    def exists(self, key: str) -> bool:
+        """Return whether a value is stored under this key."""
+        return check_key(key) in self._values
+
+    def list(
+        self, prefix: str = "", *, suffixes: tuple[str, ...] = (), recursive: bool = True
+    ) -> Iterator[str]:
+        """Yield the keys below `prefix` in natural order."""
+        start = f"{prefix}/" if prefix else ""
+        for key in natural_sort(self._values):
+            rest = key.removeprefix(start)
+            if not key.startswith(start) or (not recursive and "/" in rest):
+                continue
+            if not suffixes or key.lower().endswith(suffixes):
+                yield key
+
+    def delete(self, key: str) -> None:
+        """Remove the value under `key`."""
+        if self._values.pop(check_key(key), None) is None:
+            raise KeyNotFoundError(key, "memory")
+
+    def _load(self, key: str, region: Region | None) -> Any:
+        if key not in self._values:
+            raise KeyNotFoundError(key, "memory")
+        value = self._values[key]
+        if isinstance(value, np.ndarray):
+            view = value[region] if region is not None else value.view()
+            view.flags.writeable = False
+            return view
+        if region is not None:
+            raise CapabilityError(self.name, f"read a region of {key!r}, it is no array")
+        return copy.deepcopy(value)
+
+    def _save(self, item: Item, mode: Mode) -> Outcome:
+        if item.value is None:
+            return Outcome(item.key, UnsavableValueError(item.key, "memory", "it is None"))
+        if mode == "create" and item.key in self._values:
+            return Outcome(item.key, KeyExistsError(item.key, "memory"))
+        value = item.value
+        if isinstance(value, np.ndarray):
+            if value.dtype.hasobject:
+                reason = "an array of objects cannot be copied exactly"
+                return Outcome(item.key, UnsavableValueError(item.key, "memory", reason))
+            self._values[item.key] = value.copy()
+        else:
+            self._values[item.key] = copy.deepcopy(value)
+        return Outcome(item.key)

@@ -1,0 +1,1 @@
+"""One file format per file, each of the same shape."""

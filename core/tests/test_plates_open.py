@@ -1,0 +1,280 @@
+"""Opening a plate with a small reader of the test's own, and reading its pixels."""
+
+from __future__ import annotations
+
+import re
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import tifffile
+
+from hcs_core.errors import (
+    AmbiguousPlateError,
+    DamagedPlaneError,
+    MissingPlaneError,
+    NotAPlateError,
+    PlateNotFoundError,
+)
+from hcs_core.plates import (
+    Evidence,
+    IndexBuilder,
+    Listing,
+    Plate,
+    PlateIndex,
+    PlateMetadata,
+    PlateReader,
+    open_plate,
+)
+
+NAME = re.compile(r"([A-Z]\d\d)_(\d+)_(\w+)\.tif")
+
+
+class TinyReader(PlateReader):
+    """Plates of files such as ``B02_1_DAPI.tif``."""
+
+    format: ClassVar[str] = "tiny"
+    confidence: ClassVar[float] = 0.6
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Evidence | None:
+        named = any(NAME.fullmatch(name) for _, name in listing.files())
+        return Evidence(cls.confidence, "tiny names") if named else None
+
+    def index(self) -> PlateIndex:
+        builder = IndexBuilder(str(self.root))
+        found = [match for _, name in self.listing.files() if (match := NAME.fullmatch(name))]
+        builder.extend(
+            names=[match[0] for match in found],
+            folder="",
+            well=[match[1] for match in found],
+            site=[match[2] for match in found],
+            channel=[match[3] for match in found],
+        )
+        return builder.build(channel_names={"w1": "DAPI"})
+
+    def metadata(self) -> PlateMetadata:
+        return PlateMetadata(name="tiny", shape=(2, 3))
+
+
+class BoldReader(TinyReader):
+    """Claims the same files, and is as sure."""
+
+    confidence: ClassVar[float] = 0.65
+
+
+class BrokenReader(TinyReader):
+    """Fails on every folder."""
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Evidence | None:
+        raise ZeroDivisionError("a bug")
+
+
+class ThumbnailReader(TinyReader):
+    """Recognises a folder and finds no plane in it."""
+
+    def index(self) -> PlateIndex:
+        return IndexBuilder(str(self.root)).build()
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[PlateReader]]:
+    """The readers that exist during a test."""
+    known: dict[str, type[PlateReader]] = {"tiny": TinyReader}
+    monkeypatch.setattr("hcs_core.plates._open.MICROSCOPES", known)
+    return known
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A plate of 2 wells and 2 channels; pixels are its row number in the index."""
+    root = tmp_path / "plate"
+    root.mkdir()
+    names = [f"{well}_1_{channel}.tif" for well in ("A01", "B02") for channel in ("w1", "w2")]
+    for number, name in enumerate(names):
+        tifffile.imwrite(root / name, np.full((2, 3), number, np.uint16))
+    return root
+
+
+@pytest.fixture
+def plate(folder: Path, readers: dict[str, type[PlateReader]]) -> Plate:
+    return open_plate(folder)
+
+
+def test_the_reader_that_knows_the_names_opens_the_plate(plate: Plate, folder: Path):
+    assert plate.format == "tiny"
+    assert plate.root == folder.resolve()
+    assert plate.wells == ("A01", "B02")
+    assert [channel.title for channel in plate.channels] == ["DAPI", "w2"]
+    assert plate.metadata.shape == (2, 3)
+
+
+def test_a_reader_can_be_named(folder: Path, readers: dict[str, type[PlateReader]]):
+    readers["bold"] = BoldReader
+    assert open_plate(folder, format="tiny").format == "tiny"
+
+
+def test_two_readers_that_are_equally_sure_are_both_named(
+    folder: Path, readers: dict[str, type[PlateReader]]
+):
+    readers["bold"] = BoldReader
+    with pytest.raises(AmbiguousPlateError) as raised:
+        open_plate(folder)
+    assert raised.value.candidates == ("bold: tiny names", "tiny: tiny names")
+
+
+def test_a_reader_with_a_bug_does_not_stop_the_others(
+    folder: Path, readers: dict[str, type[PlateReader]]
+):
+    readers["broken"] = BrokenReader
+    with pytest.warns(RuntimeWarning, match="'broken' could not look at .*: a bug"):
+        assert open_plate(folder).format == "tiny"
+
+
+def test_a_folder_of_other_files_is_no_plate(tmp_path: Path, readers: dict[str, type[PlateReader]]):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(NotAPlateError, match=r"found 1 files, such as notes\.txt; readers: tiny"):
+        open_plate(tmp_path)
+
+
+def test_an_empty_folder_is_no_plate(tmp_path: Path, readers: dict[str, type[PlateReader]]):
+    with pytest.raises(NotAPlateError, match="found no files"):
+        open_plate(tmp_path)
+
+
+def test_a_folder_without_planes_is_no_plate(folder: Path, readers: dict[str, type[PlateReader]]):
+    readers["tiny"] = ThumbnailReader
+    with pytest.raises(NotAPlateError):
+        open_plate(folder)
+
+
+def test_a_path_to_nothing_or_to_a_file_is_said(folder: Path):
+    with pytest.raises(PlateNotFoundError, match="no such folder"):
+        open_plate(folder / "nowhere")
+    with pytest.raises(PlateNotFoundError, match="it is a file"):
+        open_plate(folder / "A01_1_w1.tif")
+
+
+def test_rows_are_selected_by_what_a_user_types(plate: Plate):
+    assert plate.select().tolist() == [0, 1, 2, 3]
+    assert plate.select(well="b2").tolist() == [2, 3]
+    assert plate.select(channel="DAPI").tolist() == [0, 2]
+    assert plate.select(channel="w2", well="A01").tolist() == [1]
+
+
+def test_a_label_that_the_plate_has_not_is_answered_with_those_it_has(plate: Plate):
+    with pytest.raises(LookupError, match=r"no site '7' \(available: 1\)"):
+        plate.select(site="7")
+
+
+def test_a_plane_is_read_as_stored(plate: Plate):
+    plane = plate.read(2)
+    assert (plane.shape, plane.dtype) == ((2, 3), np.uint16)
+    assert (plane == 2).all()
+
+
+def test_a_stack_has_the_planes_in_the_order_asked_for(plate: Plate):
+    stack = plate.read_stack([3, 0, 3])
+    assert stack.shape == (3, 2, 3)
+    assert stack[:, 0, 0].tolist() == [3, 0, 3]
+
+
+def test_a_plane_that_was_never_there_is_missing(
+    folder: Path, readers: dict[str, type[PlateReader]]
+):
+    (folder / "B02_1_w2.tif").unlink()
+    plate = open_plate(folder)
+    with pytest.raises(MissingPlaneError, match="B02, site 1, channel w2"):
+        plate.read(3)
+
+
+def test_a_plane_that_went_after_the_plate_was_opened_is_missing(plate: Plate, folder: Path):
+    (folder / "A01_1_w1.tif").unlink()
+    with pytest.raises(MissingPlaneError, match=r"file A01_1_w1\.tif"):
+        plate.read(0)
+
+
+def test_a_dead_link_is_a_missing_plane(folder: Path, readers: dict[str, type[PlateReader]]):
+    (folder / "A01_1_w1.tif").unlink()
+    (folder / "A01_1_w1.tif").symlink_to("gone.tif")
+    with pytest.raises(MissingPlaneError, match=r"A01_1_w1\.tif"):
+        open_plate(folder).read(0)
+
+
+def test_planes_of_different_shape_are_no_stack(plate: Plate, folder: Path):
+    tifffile.imwrite(folder / "B02_1_w1.tif", np.zeros((2, 4), np.uint16))
+    with pytest.raises(DamagedPlaneError, match=r"B02_1_w1\.tif.*\(2, 4\)"):
+        plate.read_stack([0, 1, 2])
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"no image at all", b"\0" * 500])
+def test_a_file_that_is_no_tiff_is_damaged(plate: Plate, folder: Path, content: bytes):
+    (folder / "A01_1_w1.tif").write_bytes(content)
+    with pytest.raises(DamagedPlaneError, match=r"A01_1_w1\.tif"):
+        plate.read(0)
+
+
+PIXELS = np.random.default_rng(0).integers(1, 60000, (48, 40)).astype(np.uint16)
+
+
+def tiff_bytes(**options: object) -> bytes:
+    """Return a TIFF as tifffile writes it: first the directory, then the pixels."""
+    file = BytesIO()
+    tifffile.imwrite(file, PIXELS, **options)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def tiff_with_directory_last(rows_per_strip: int) -> bytes:
+    """Return a TIFF as MetaXpress exports it: first the pixels, then the directory."""
+    height, width = PIXELS.shape
+    strips = [PIXELS[i : i + rows_per_strip].tobytes() for i in range(0, height, rows_per_strip)]
+    offsets = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+    directory = 8 + sum(map(len, strips))
+    short, long, count = 3, 4, len(strips)
+    after = directory + 2 + 9 * 12 + 4
+    many = count > 1
+    tags = [
+        (256, short, 1, width), (257, short, 1, height), (258, short, 1, 16),
+        (259, short, 1, 1), (262, short, 1, 1),
+        (273, long, count, after if many else offsets[0]), (277, short, 1, 1),
+        (278, short, 1, rows_per_strip),
+        (279, long, count, after + 4 * count if many else len(strips[0])),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    arrays = struct.pack(f"<{2 * count}I", *offsets, *map(len, strips)) if many else b""
+    head = struct.pack("<2sHI", b"II", 42, directory)
+    return head + b"".join(strips) + struct.pack("<H", 9) + entries + b"\0" * 4 + arrays
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(tiff_bytes(), id="one strip"),
+        pytest.param(tiff_bytes(rowsperstrip=8), id="strips"),
+        pytest.param(tiff_bytes(rowsperstrip=8, compression="zlib"), id="deflate"),
+        pytest.param(tiff_bytes(rowsperstrip=8, compression="lzw"), id="lzw"),
+        pytest.param(tiff_bytes(tile=(16, 16)), id="tiles"),
+        pytest.param(tiff_with_directory_last(48), id="one strip, directory last"),
+        pytest.param(tiff_with_directory_last(8), id="strips, directory last"),
+    ],
+)
+def test_a_tiff_cut_at_any_byte_is_refused_or_complete_and_never_filled(
+    plate: Plate, folder: Path, content: bytes
+):
+    file = folder / "A01_1_w1.tif"
+    file.write_bytes(content)
+    assert np.array_equal(plate.read(0), PIXELS)
+    # Every byte where directories and strips begin and end, and a sample of the others.
+    cuts = {*range(0, len(content), 61), *range(300), *range(len(content) - 300, len(content))}
+    for cut in sorted(cuts, reverse=True):
+        with file.open("rb+") as stream:
+            stream.truncate(cut)
+        try:
+            plane = plate.read(0)
+        except DamagedPlaneError:
+            continue
+        assert np.array_equal(plane, PIXELS), f"cut at byte {cut} of {len(content)}"

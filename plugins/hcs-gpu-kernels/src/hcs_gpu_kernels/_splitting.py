@@ -1,0 +1,297 @@
+"""Touching nuclei: one mask, cut where its outline and its brightness say so.
+
+A nucleus is convex. Where two touch, the outline has a notch on one or both sides, and
+often a darker line runs between them. So a component is cut into the hills of a relief
+(distance from the outline times the root of the brightness), and neighbouring hills are
+joined again, the most convincing pair first, for as long as the union still looks like
+one nucleus.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_gpu_kernels.primitives import numpy as primitives
+
+Floats = NDArray[Any]
+Integers = NDArray[np.int64]
+
+OUTLINE_SMOOTHING = 0.035
+"""Sigma, in diameters: a pixel-wide bump on the outline is no hill."""
+BRIGHTNESS_SMOOTHING = 0.07
+"""Sigma, in diameters: neither is a spot of chromatin, a tenth of the nucleus wide."""
+SHALLOW = 0.02
+"""A hill that rises by less than this share of its height is part of its neighbour."""
+DARK_LINE = 0.5
+"""How much darker than the nuclei a line must be to part them without any notch."""
+
+
+def split_touching(
+    mask: NDArray[np.uint8], signal: Floats, diameter_px: float, max_concavity: float
+) -> NDArray[np.int32]:
+    """Return a label for every nucleus in the mask, touching ones apart.
+
+    Parameters
+    ----------
+    mask : array, shape (y, x), uint8
+        1 on nuclei, 0 elsewhere.
+    signal : array, shape (y, x), float32
+        Grey levels above the background.
+    diameter_px : float
+        Typical diameter of a nucleus.
+    max_concavity : float
+        Depth of the notches, in diameters, from which on a shape is not one nucleus.
+
+    Returns
+    -------
+    array, shape (y, x), int32
+        Labels above 0 on the mask, in no particular order and with gaps.
+    """
+    labels, areas = primitives.components(mask)
+    suspect = np.zeros(areas.size, bool)
+    suspect[_notched(mask, labels, areas, max_concavity * diameter_px)] = True
+    where = np.flatnonzero(suspect[labels])
+    if where.size:
+        relief = _relief(mask, signal, diameter_px)
+        hills = Hills.find(relief, signal, where)
+        joined = hills.join(diameter_px, max_concavity)
+        labels.ravel()[where] = joined + areas.size
+    return labels
+
+
+def notch_depth(hull: NDArray[np.int32], area_px: int) -> float:
+    """Return how deep the outline's notches are: missing area over the shape's width.
+
+    Parameters
+    ----------
+    hull : array, shape (corners, 2), int32
+        Convex hull of the centres of the shape's pixels.
+    area_px : int
+        The shape's number of pixels.
+
+    Returns
+    -------
+    float
+        0 for a convex shape; pixels. The hull's number of pixels is that of its polygon
+        by Pick's theorem, whose lattice points are the steps around it.
+    """
+    along = np.abs(hull[1:] - hull[:-1]).max(axis=1, initial=0).sum()
+    back = np.abs(hull[0] - hull[-1]).max()
+    hull_px = primitives.polygon_area(hull) + (int(along) + int(back)) / 2 + 1
+    return max(0.0, hull_px - area_px) / math.sqrt(hull_px)
+
+
+def _notched(
+    mask: NDArray[np.uint8], labels: NDArray[np.int32], areas: Integers, depth_px: float
+) -> list[int]:
+    """Return the components that are not convex enough to be one nucleus."""
+    found = []
+    for outline in primitives.outlines(mask):
+        x, y = outline[0]
+        label = int(labels[y, x])
+        if notch_depth(primitives.convex_hull(outline), int(areas[label])) > depth_px:
+            found.append(label)
+    return found
+
+
+def _relief(mask: NDArray[np.uint8], signal: Floats, diameter_px: float) -> Floats:
+    distance = primitives.distance_to_background(mask)
+    smooth = primitives.gaussian(distance, OUTLINE_SMOOTHING * diameter_px)
+    bright = primitives.gaussian(signal, BRIGHTNESS_SMOOTHING * diameter_px)
+    # A pixel inside must stay above the zero outside, however dim.
+    return np.where(mask, smooth * np.sqrt(bright.clip(min=0)) + np.float32(1e-12), 0)
+
+
+@dataclass
+class Hill:
+    """One hill of the relief, or several that were joined."""
+
+    area_px: int
+    hull: NDArray[np.int32]
+    height: float
+    brightness: float
+
+
+@dataclass
+class Border:
+    """Where two hills meet: the highest and the brightest place on the way across."""
+
+    height: float
+    brightness: float
+
+    def merged_with(self, other: Border | None) -> Border:
+        """Return the border of two hills that became one."""
+        if other is None:
+            return self
+        return Border(
+            max(self.height, other.height), max(self.brightness, other.brightness)
+        )
+
+
+Pair = tuple[int, int]
+
+
+class Hills:
+    """The hills of a relief, and which of them are one nucleus.
+
+    Parameters
+    ----------
+    of : array, shape (pixels,)
+        The hill that each pixel belongs to.
+    hills : list of Hill
+    borders : dict of pairs to Border
+        Only hills that touch along rows or columns have one.
+    """
+
+    def __init__(self, of: Integers, hills: list[Hill], borders: dict[Pair, Border]) -> None:
+        self._of = of
+        self._hills = hills
+        self._borders = borders
+
+    @classmethod
+    def find(cls, relief: Floats, signal: Floats, where: Integers) -> Hills:
+        """Return the hills among the pixels with flat indices `where`."""
+        of = _climb(relief, where)
+        hills = _describe(of, where, relief, signal)
+        return cls(of, hills, _borders(of, where, relief, signal, len(hills)))
+
+    def join(self, diameter_px: float, max_concavity: float) -> Integers:
+        """Return the number, from 0, of the nucleus that each pixel belongs to."""
+        scale = max_concavity * diameter_px
+        owner = np.arange(len(self._hills))
+        costs = {pair: self._cost_of_joining(pair, scale) for pair in self._borders}
+        while costs:
+            pair = min(costs, key=costs.__getitem__)
+            if costs[pair] >= 1:
+                break
+            first, second = pair
+            owner[owner == second] = first
+            self._hills[first] = self._union(pair)
+            for touched in self._reconnect(pair, costs):
+                costs[touched] = self._cost_of_joining(touched, scale)
+        return owner[self._of]
+
+    def _cost_of_joining(self, pair: Pair, notch_px: float) -> float:
+        """Return how little the two look like one nucleus; from 1 on they are two.
+
+        Notches as deep as allowed, or a line as dark as allowed, are 1 each; less of the
+        one and less of the other add up. A line brighter than the nuclei speaks for one.
+        """
+        one, two, border = self._hills[pair[0]], self._hills[pair[1]], self._borders[pair]
+        if border.height >= (1 - SHALLOW) * min(one.height, two.height):
+            return -math.inf
+        union = self._union(pair)
+        notch = notch_depth(union.hull, union.area_px) / notch_px
+        darker = 1 - border.brightness / min(one.brightness, two.brightness)
+        return notch + darker / DARK_LINE
+
+    def _union(self, pair: Pair) -> Hill:
+        one, two = (self._hills[index] for index in pair)
+        area = one.area_px + two.area_px
+        return Hill(
+            area,
+            primitives.convex_hull(np.concatenate([one.hull, two.hull])),
+            max(one.height, two.height),
+            (one.brightness * one.area_px + two.brightness * two.area_px) / area,
+        )
+
+    def _reconnect(self, joined: Pair, costs: dict[Pair, float]) -> Iterator[Pair]:
+        """Give the first of the joined pair the second's borders; yield its new ones."""
+        first, second = joined
+        changed: dict[Pair, Border] = {}
+        for pair in [pair for pair in self._borders if first in pair or second in pair]:
+            border = self._borders.pop(pair)
+            del costs[pair]
+            if pair == joined:
+                continue
+            other = pair[1] if pair[0] in joined else pair[0]
+            new = (min(first, other), max(first, other))
+            changed[new] = border.merged_with(changed.get(new))
+        self._borders |= changed
+        yield from changed
+
+
+def _climb(relief: Floats, where: Integers) -> Integers:
+    """Return for each pixel the number, from 0, of the summit it climbs to.
+
+    From every pixel the way goes to the highest of its eight neighbours, on a plateau to
+    the one that comes last in the raster, until none is higher.
+    """
+    height, width = relief.shape
+    wide = np.zeros((height + 2, width + 2), relief.dtype)
+    wide[1:-1, 1:-1] = relief
+    flat, row = wide.ravel(), width + 2
+    at = (where // width + 1) * row + where % width + 1
+    target, highest = at, flat[at]
+    for step in (-row - 1, -row, -row + 1, -1, 1, row - 1, row, row + 1):
+        there = flat[at + step]
+        better = (there > highest) | ((there == highest) & (at + step > target))
+        target = np.where(better, at + step, target)
+        highest = np.maximum(highest, there)
+    place = np.empty(flat.size, np.int64)
+    place[at] = np.arange(at.size)
+    climbs_to = place[target]
+    while not np.array_equal(further := climbs_to[climbs_to], climbs_to):
+        climbs_to = further
+    is_summit = np.zeros(at.size, bool)
+    is_summit[climbs_to] = True
+    summit: Integers = (np.cumsum(is_summit) - 1)[climbs_to]
+    return summit
+
+
+def _describe(of: Integers, where: Integers, relief: Floats, signal: Floats) -> list[Hill]:
+    area = np.bincount(of)
+    height = np.zeros(area.size)
+    np.maximum.at(height, of, relief.ravel()[where])
+    brightness = weighted_level(of, signal.ravel()[where], area.size)
+    y, x = np.divmod(where, relief.shape[1])
+    order = np.argsort(of, kind="stable")
+    points = np.stack([x, y], axis=1).astype(np.int32)[order]
+    ends = np.cumsum(area).tolist()
+    return [
+        Hill(size, primitives.convex_hull(points[end - size : end]), top, level)
+        for size, end, top, level in zip(
+            area.tolist(), ends, height.tolist(), brightness.tolist(), strict=True
+        )
+    ]
+
+
+def weighted_level(of: Integers, signal: Floats, count: int) -> Floats:
+    """Return each object's mean signal, weighted by itself: the level of its bright part.
+
+    Unlike a percentile it needs no sorting, and the dim rim hardly counts.
+    """
+    exact = signal.astype(np.float64)
+    total = np.bincount(of, exact, count)
+    squares = np.bincount(of, exact * exact, count)
+    return np.divide(squares, total, out=np.zeros(count), where=total > 0)
+
+
+def _borders(
+    of: Integers, where: Integers, relief: Floats, signal: Floats, count: int
+) -> dict[Pair, Border]:
+    rows, columns = relief.shape
+    hill = np.full(relief.size, -1, np.int64)
+    hill[where] = of
+    heights, levels = relief.ravel(), signal.ravel()
+    last_column = where % columns == columns - 1
+    right, down = where[~last_column], where[where < (rows - 1) * columns]
+    here = np.concatenate([right, down])
+    there = np.concatenate([right + 1, down + columns])
+    meets = (hill[there] >= 0) & (hill[here] != hill[there])
+    here, there = here[meets], there[meets]
+    low, high = np.minimum(hill[here], hill[there]), np.maximum(hill[here], hill[there])
+    pairs, pair = np.unique(low * count + high, return_inverse=True)
+    height, brightness = np.full((2, pairs.size), -np.inf)
+    np.maximum.at(height, pair, np.minimum(heights[here], heights[there]))
+    np.maximum.at(brightness, pair, (levels[here] + levels[there]) / 2)
+    return {
+        (int(key) // count, int(key) % count): Border(float(top), float(level))
+        for key, top, level in zip(pairs, height, brightness, strict=True)
+    }

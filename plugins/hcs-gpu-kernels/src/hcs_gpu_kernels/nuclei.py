@@ -1,0 +1,344 @@
+"""Fluorescent nuclei: where they are, each with its own label.
+
+The way of one plane; all lengths in it are multiples of the nuclei's typical diameter:
+
+1. *Background*: the opening of the shrunken plane, smoothed. What stands above is `signal`.
+2. *Foreground*: signal above the noise, above a fraction of the field's typical nucleus,
+   and above the mean of its surroundings, which finds the edges of bright and dim alike.
+3. *Splitting* of what touches, by notches in the outline and dark lines (`_splitting`).
+4. *Edges*: a nucleus ends where its signal has fallen to half of its own level.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_gpu_kernels._checks import (
+    Array,
+    ParameterError,
+    check_image,
+    check_number,
+    for_each_plane,
+)
+from hcs_gpu_kernels._scale import find_diameter
+from hcs_gpu_kernels._splitting import split_touching, weighted_level
+from hcs_gpu_kernels.primitives import numpy as primitives
+
+NAME = "segment_nuclei"
+
+TYPICAL_DIAMETER_UM = 16.0
+"""Of the nuclei of the common screening lines (U2OS, HeLa, A549): 14 to 19 micrometres."""
+SMOOTHING = 0.025
+"""Sigma against noise: well below the blur of an edge, so that no gap is closed."""
+BACKGROUND_WINDOW = 2.0
+"""Width of the opening: more than the longest nucleus, less than uneven light's scale."""
+SURROUNDINGS = 0.45
+"""Sigma of the local mean: about a radius, so that it sees both sides of an edge."""
+CELL = 1 / 7
+"""Size of a pixel of the shrunken plane, from which both of these are computed."""
+NOISE_LEVELS = 7.0
+"""Standard deviations of the smoothed noise. None of 10 million pixels reaches 6, and the
+background is one lower than the pixels' mean, because it is an opening."""
+SHADING = 0.1
+"""Share of the background's own range that an opening may leave of it."""
+BRIGHTEST = 1.5
+"""A pixel adds to its surroundings at most this often the typical signal: debris and
+mitoses, ten times brighter, would otherwise hide their neighbours."""
+LARGEST_HOLE = 0.25
+"""Areas of a typical nucleus; larger holes are gaps between nuclei, not nucleoli."""
+NUCLEUS_LIKE = 0.25
+"""Areas of a typical nucleus; a field with nothing as large has debris, but no nuclei."""
+HALF = 0.5
+"""A blurred step has its edge where it is half as high."""
+
+
+def segment_nuclei(
+    image: Array,
+    *,
+    diameter_um: float | None = None,
+    diameter_px: float | None = None,
+    min_brightness: float = 0.25,
+    min_area: float = 0.05,
+    max_concavity: float = 0.08,
+    pixel_size_um: tuple[float, float] | None = None,
+) -> NDArray[np.int32]:
+    """Return a label for every fluorescent nucleus, touching ones apart.
+
+    For bright, roughly convex nuclei on a darker background (Hoechst, DAPI, DRAQ5, H2B).
+    Uneven light, dim nuclei beside bright ones and bright debris are allowed for. A field
+    without nuclei has no labels: noise, gradients and specks are told from nuclei by the
+    noise in the plane itself and by their size. No absolute grey level is used, so
+    exposure, gain and offset of the camera do not matter.
+
+    Parameters
+    ----------
+    image : array, shape (y, x) or (n, y, x)
+        Integers of at most 32 bits, or floats; not modified. Pixels that are not finite
+        are never part of a nucleus.
+    diameter_um, diameter_px : float, optional
+        Typical diameter of a nucleus, at least 3 pixels. A mistake of a fifth hardly
+        matters, one of a half does. Give one of them, or neither: then it is 16
+        micrometres, or, where the pixel size is unknown too, found in each plane by
+        granulometry (`find_diameter`).
+    min_brightness : float
+        The dimmest nucleus to keep, as a fraction of the field's typical one, 0 to 1.
+    min_area : float
+        The smallest nucleus to keep, as a fraction of the area of a typical one, 0 to 1.
+        The default, less than a quarter of the diameter, keeps large micronuclei.
+    max_concavity : float
+        Depth of the notches that the outline of one nucleus may have, as a fraction of
+        the diameter, above 0 to 1. Less splits more.
+    pixel_size_um : tuple of float, optional
+        Height and width of a pixel, micrometres.
+
+    Returns
+    -------
+    array, shape of `image`, int32
+        0 is background; in each plane the nuclei are numbered from 1 without gaps, in the
+        order of their first pixels from top to bottom, and left to right in a row.
+
+    Raises
+    ------
+    DtypeError, ShapeError, ParameterError
+        If an argument is not as described, or `diameter_um` is given and the pixel size
+        is not known.
+    """
+    image = check_image(NAME, image)
+    check_number(NAME, "min_brightness", min_brightness, 0, 1)
+    check_number(NAME, "min_area", min_area, 0, 1)
+    check_number(NAME, "max_concavity", max_concavity, 1e-3, 1)
+    diameter_px = _diameter_in_pixels(diameter_um, diameter_px, pixel_size_um)
+
+    def segment(plane: Array) -> Array:
+        pixels, usable = _as_float32(primitives.ready(plane))
+        diameter = diameter_px or find_diameter(pixels)
+        labels = _segment_plane(pixels, diameter, min_brightness, min_area, max_concavity)
+        if usable is not None:
+            labels[~usable] = 0
+        return _numbered(labels, min_area * _area(diameter))
+
+    return for_each_plane(segment, image, np.dtype(np.int32))
+
+
+def _diameter_in_pixels(
+    diameter_um: float | None,
+    diameter_px: float | None,
+    pixel_size_um: tuple[float, float] | None,
+) -> float | None:
+    """Return the diameter in pixels that the arguments mean; None: find it in the plane."""
+    if pixel_size_um is not None and not all(0 < size < math.inf for size in pixel_size_um):
+        raise ParameterError(NAME, "pixel_size_um", pixel_size_um, "two lengths above 0")
+    if diameter_px is None:
+        if pixel_size_um is None:
+            if diameter_um is None:
+                return None
+            wanted = "given as diameter_px where the pixel size of the plate is unknown"
+            raise ParameterError(NAME, "diameter_um", diameter_um, wanted)
+        wanted_um = TYPICAL_DIAMETER_UM if diameter_um is None else diameter_um
+        # Pixels that are not square: those of a square one of the same area.
+        diameter_px = wanted_um / math.sqrt(pixel_size_um[0] * pixel_size_um[1])
+        check_number(NAME, "diameter_um in pixels", diameter_px, 3)
+    check_number(NAME, "diameter_px", diameter_px, 3)
+    return diameter_px
+
+
+def _as_float32(plane: Array) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Return the plane as float32 and, where some are not, which pixels are finite.
+
+    What float32 cannot hold exactly is first stretched to 0 to 65535; the scale does not
+    matter here, and the steps of a 16-bit camera are as fine as anything it resolves.
+    """
+    if plane.dtype.kind in "iu" and plane.dtype.itemsize <= 2:
+        return plane.astype(np.float32), None
+    values = plane.astype(np.float64)
+    finite = np.isfinite(values)
+    usable = None if finite.all() else finite
+    low = values.min(where=finite, initial=math.inf)
+    high = values.max(where=finite, initial=-math.inf)
+    if usable is not None:
+        values[~finite] = low if low < high else 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = (values - low) * (65535 / (high - low)) if low < high else np.zeros(plane.shape)
+    return scaled.astype(np.float32), usable
+
+
+def _area(diameter_px: float) -> float:
+    return math.pi / 4 * diameter_px**2
+
+
+def _segment_plane(
+    pixels: NDArray[np.float32],
+    diameter: float,
+    min_brightness: float,
+    min_area: float,
+    max_concavity: float,
+) -> NDArray[np.int32]:
+    """Return labels, in any order, of one plane whose nuclei are `diameter` pixels wide."""
+    smooth = primitives.gaussian(pixels, SMOOTHING * diameter)
+    surface = background(smooth, diameter)
+    signal = smooth - surface
+    doubt = SHADING * float(surface.max() - surface.min())
+    floor = max(doubt, NOISE_LEVELS * noise_level(smooth, diameter))
+    mask = foreground(signal, floor, diameter, min_brightness)
+    labels = split_touching(mask, signal, diameter, max_concavity)
+    return _to_half_height(labels, signal, diameter, min_area)
+
+
+def background(smooth: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
+    """Return the smooth surface below everything that is as narrow as a nucleus.
+
+    Parameters
+    ----------
+    smooth : array, shape (y, x), float32
+    diameter : float
+        Of a typical nucleus, pixels.
+
+    Returns
+    -------
+    array, shape (y, x), float32
+        Computed on cells of a seventh of a diameter: a parabola, which is what uneven
+        light mostly is, and the opening of the rest. An opening alone would lie too low
+        along the brighter borders of every gradient, and leave a seam of false signal.
+    """
+    factor = max(1, round(CELL * diameter))
+    cells = primitives.gaussian(primitives.shrink(smooth, factor), 1.0)
+    width = BACKGROUND_WINDOW * diameter / factor
+    footprint = primitives.disk(round(width / 2))
+    trend = _parabolic_trend(primitives.opening(cells, footprint))
+    opened = primitives.opening(cells - trend, footprint)
+    surface = primitives.gaussian(opened, width / 2) + trend
+    return primitives.enlarge(surface, smooth.shape)
+
+
+def _parabolic_trend(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the polynomial of second degree in y and x that fits a plane best."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in plane.shape), indexing="ij")
+    terms = np.stack([np.ones_like(y), y, x, y * y, y * x, x * x]).reshape(6, -1)
+    weights, *_ = np.linalg.lstsq(terms @ terms.T, terms @ plane.ravel(), rcond=None)
+    return (weights @ terms).reshape(plane.shape).astype(np.float32)
+
+
+def noise_level(smooth: NDArray[np.float32], diameter: float) -> float:
+    """Return the standard deviation of the noise in a smoothed plane, grey levels.
+
+    From differences of differences between pixels a tenth of a diameter apart. They cancel
+    whatever is linear along y or x there [1]_, but not noise, not even that of an
+    interpolated or compressed picture, which is alike in neighbouring pixels. Of their
+    absolute values a low quantile is taken, which the edges of nuclei do not reach.
+
+    Parameters
+    ----------
+    smooth : array, shape (y, x), float32
+    diameter : float
+        Of a typical nucleus, pixels.
+
+    References
+    ----------
+    .. [1] J. Immerkaer, Computer Vision and Image Understanding 64(2), 300-302 (1996),
+       for neighbouring pixels.
+    """
+    # The rounding of a camera to whole grey levels, and that of float32 in the filters.
+    rounding = max(1 / math.sqrt(12), 1e-6 * float(np.abs(smooth).max()))
+    spacing = max(2, round(diameter / 10))
+    height, width = (length - 2 * spacing for length in smooth.shape)
+    if height < 1 or width < 1:
+        return rounding
+    step = max(1, int(math.sqrt(height * width / _SAMPLE)))
+    left = np.zeros((-(-height // step), -(-width // step)), np.float32)
+    for row, along_y in enumerate(_SECOND_DIFFERENCE):
+        for column, along_x in enumerate(_SECOND_DIFFERENCE):
+            top, side = row * spacing, column * spacing
+            part = smooth[top : top + height : step, side : side + width : step]
+            left += (along_y * along_x) * part
+    noise = float(np.quantile(np.abs(left), 0.25)) / (_QUARTER_OF_NORMAL * _GAIN)
+    return max(noise, rounding)
+
+
+_SECOND_DIFFERENCE = (1, -2, 1)
+_GAIN = 6
+"""Of noise in the second difference along both axes: the root of its squared weights' sum."""
+_QUARTER_OF_NORMAL = 0.3186
+"""A quarter of a standard normal distribution lies within this distance from zero."""
+_SAMPLE = 30_000
+"""Pixels that are enough for a quantile: it is then good to 1 %."""
+
+
+def foreground(
+    signal: NDArray[np.float32], floor: float, diameter: float, min_brightness: float
+) -> NDArray[np.uint8]:
+    """Return 1 on nuclei and 0 elsewhere, touching nuclei in one piece.
+
+    Parameters
+    ----------
+    signal : array, shape (y, x), float32
+        Grey levels above the background.
+    floor : float
+        Signal up to here may be noise or shading.
+    diameter : float
+        Of a typical nucleus, pixels.
+    min_brightness : float
+        The least signal of a nucleus, as a fraction of the typical one.
+    """
+    typical = _typical_signal(signal, floor)
+    clipped = signal.clip(0, BRIGHTEST * typical)
+    factor = max(1, round(CELL * diameter))
+    cells = primitives.shrink(clipped, factor)
+    mean = primitives.gaussian(cells, SURROUNDINGS * diameter / factor)
+    mask = clipped > primitives.enlarge(mean, signal.shape)
+    mask &= signal > max(floor, min_brightness * typical)
+    filled = primitives.fill_holes(mask.view(np.uint8), LARGEST_HOLE * _area(diameter))
+    opened = primitives.opening(filled, primitives.disk(max(1, round(diameter / 28))))
+    _, areas = primitives.components(opened)
+    if areas[1:].max(initial=0) < NUCLEUS_LIKE * _area(diameter):
+        return np.zeros_like(opened)
+    return opened
+
+
+def _typical_signal(signal: NDArray[np.float32], floor: float) -> float:
+    """Return the median signal of nuclei; 0 where nothing is above `floor`."""
+    step = max(1, int(math.sqrt(signal.size / _SAMPLE)))
+    sample = signal[::step, ::step]
+    above = sample[sample > floor]
+    if not above.size:
+        return 0.0
+    # Once more without the halos around nuclei, which are many pixels and dim.
+    return float(np.median(above[above >= HALF * np.median(above)]))
+
+
+def _to_half_height(
+    labels: NDArray[np.int32], signal: NDArray[np.float32], diameter: float, min_area: float
+) -> NDArray[np.int32]:
+    """Return the labels without their dim rims, and without crumbs."""
+    flat = labels.ravel()
+    where = np.flatnonzero(flat != 0)
+    if not where.size:
+        return labels
+    of, heights = flat[where], signal.ravel()[where]
+    level = weighted_level(of, heights, int(of.max()) + 1)
+    kept = np.zeros(labels.shape, np.uint8)
+    kept.ravel()[where] = heights > HALF * level[of]
+    filled = primitives.fill_holes(kept, LARGEST_HOLE * _area(diameter))
+    pieces, areas = primitives.components(filled)
+    whole = areas >= min_area * _area(diameter)
+    whole[0] = False
+    return np.where(whole[pieces], labels, np.int32(0))
+
+
+def _numbered(labels: NDArray[np.int32], least_px: float) -> NDArray[np.int32]:
+    """Return labels 1, 2, ... in the order of their first pixels, without too small ones."""
+    flat = labels.ravel()
+    where = np.flatnonzero(flat != 0)
+    of = flat[where]
+    areas = np.bincount(of, minlength=1)
+    first = np.full(areas.size, flat.size)
+    first[of[::-1]] = where[::-1]  # of several values for one place the last one stays
+    kept = np.flatnonzero((areas > 0) & (areas >= least_px))
+    number: NDArray[Any] = np.zeros(areas.size, np.int32)
+    number[kept[np.argsort(first[kept])]] = np.arange(1, kept.size + 1)
+    out = np.zeros(labels.shape, np.int32)
+    out.ravel()[where] = number[of]
+    return out

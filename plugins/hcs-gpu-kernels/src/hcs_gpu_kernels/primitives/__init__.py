@@ -1,0 +1,1 @@
+"""What kernels are written on: one module of the same functions per array framework."""

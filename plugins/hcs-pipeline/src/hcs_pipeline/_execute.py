@@ -1,0 +1,232 @@
+"""Run a plan, unit by unit; a failed unit never stops the others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hcs_core.errors import StoreAccessError
+from hcs_core.plates import Plate, open_plate
+from hcs_pipeline._ledger import Ledger, RunSummary, UnitState, failed_state
+from hcs_pipeline._output import PlateOutput, fold_tables
+from hcs_pipeline._plan import Plan, PlannedUnit
+from hcs_pipeline._report import write_report
+from hcs_pipeline._tables import Columns, unit_tables
+from hcs_pipeline._unit import StepFailedError, UnitRunner
+from hcs_pipeline.errors import OutputError, PlanStaleError
+
+logger = logging.getLogger("hcs_pipeline")
+
+Observer = Callable[[UnitState], None]
+"""Told of every unit that has ended; what it raises ends the run like Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class WellResult:
+    """What became of one well.
+
+    Parameters
+    ----------
+    well : str
+        The well.
+    done, failed : int
+        Its units.
+    failures : tuple of UnitState
+        Those that failed.
+    """
+
+    well: str
+    done: int
+    failed: int
+    failures: tuple[UnitState, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything of the well is done."""
+        return not self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What became of a run.
+
+    Parameters
+    ----------
+    summary : RunSummary
+        The numbers and failures, as in ``hcs run --json``.
+    wells : Mapping of str to WellResult
+        The same per well.
+    """
+
+    summary: RunSummary
+    wells: Mapping[str, WellResult]
+
+
+def execute(
+    plan: Plan, plate: Plate | None = None, *, observer: Observer | None = None, report: bool = True
+) -> RunResult:
+    """Run a plan in this process and return what became of it.
+
+    Whatever happens, what was done before is complete in the output: Ctrl-C ends the run
+    after the tables of the finished units are written, and is raised again.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    plate : Plate, optional
+        The opened plate; it is opened when not given.
+    observer : callable, optional
+        Called with the state of each unit that has ended.
+    report : bool
+        Whether to write ``report.html``.
+
+    Raises
+    ------
+    PlanStaleError
+        If the plate has changed since the plan was made.
+    OutputError
+        If the output folder cannot be written, or has been used since.
+    """
+    opened = plate or open_plate(plan.plate, plan.format)
+    if opened.index.fingerprint() != plan.fingerprint:
+        raise PlanStaleError(plan.plate)
+    _claim(Path(plan.output))
+    run = _Run(plan, opened, observer)
+    with _log_file(run.ledger.folder / "log.txt"):
+        run.do()
+    result = run.result()
+    if report:
+        write_report(plan, opened, result.summary, run.ledger)
+    return result
+
+
+class _Run:
+    """One execution: the state that units share in the coordinating process."""
+
+    def __init__(self, plan: Plan, plate: Plate, observer: Observer | None) -> None:
+        self.plan = plan
+        self.plate = plate
+        self.ledger = Ledger(plan.output)
+        self._observer = observer
+        self._output = PlateOutput(plan, plate)
+        self._states: dict[int, UnitState] = {}
+        self._waiting: dict[str, int] = defaultdict(int)  # units still to end, by field
+        for unit in plan.units:
+            for field in self._output.fields_of(unit).values():
+                self._waiting[field.path] += 1
+
+    def do(self) -> None:
+        """Run all units, then make visible what they left."""
+        started = time.time()
+        self.ledger.start(self.plan, started=started)
+        logger.info("plan %s: %d units", self.plan.plan_hash[:12], len(self.plan.units))
+        interrupted = True
+        try:
+            runner = UnitRunner(self.plan, self.plate)
+            for unit in self.plan.units:
+                self._ended(unit, self._run_unit(runner, unit))
+            interrupted = False
+        finally:
+            self._output.finish()
+            done = sorted(n for n, state in self._states.items() if state.status == "done")
+            fold_tables(self.plan, self.ledger, done)
+            self.ledger.finish(started=started, ended=time.time(), interrupted=interrupted)
+        logger.info("%d of %d units done", len(done), len(self.plan.units))
+
+    def result(self) -> RunResult:
+        """Return what became of the run."""
+        by_well: dict[str, list[UnitState]] = defaultdict(list)
+        for state in self._states.values():
+            by_well[state.well].append(state)
+        wells = {}
+        for well, states in by_well.items():
+            failures = tuple(state for state in states if state.status == "failed")
+            done = len(states) - len(failures)
+            wells[well] = WellResult(well, done, len(failures), failures)
+        return RunResult(self.ledger.summary(), wells)
+
+    def _run_unit(self, runner: UnitRunner, unit: PlannedUnit) -> UnitState:
+        """Run and record one unit; whatever goes wrong is its own failure."""
+        try:
+            state, tables = self._run_steps(runner, unit)
+            self.ledger.record(state, tables)
+        except StepFailedError as cause:
+            state = failed_state(unit, cause.step, cause.file, cause.reason)
+        except StoreAccessError as cause:
+            state = failed_state(unit, None, cause.filename, f"cannot write: {cause}")
+        except Exception as cause:  # what a unit left half done must not end the plate
+            logger.exception("unit %d", unit.number)
+            state = failed_state(unit, None, None, f"{type(cause).__name__}: {cause}")
+        if state.status == "failed":
+            self.ledger.record(state, {})
+        return state
+
+    def _run_steps(
+        self, runner: UnitRunner, unit: PlannedUnit
+    ) -> tuple[UnitState, dict[str, Columns]]:
+        values = runner.run(unit)
+        started = time.perf_counter()
+        written = self._output.write(unit, values, runner)
+        rows = unit_tables(
+            self.plan, unit, values.tables, list(self._output.images_of(unit)), self.plate.index
+        )
+        tables = {"images": rows.images}
+        if rows.objects is not None:
+            tables["objects"] = rows.objects
+        seconds = {**values.seconds, "write": time.perf_counter() - started}
+        state = UnitState(
+            unit.number,
+            unit.title,
+            unit.well,
+            unit.site,
+            "done",
+            seconds={name: round(value, 6) for name, value in seconds.items()},
+            fields=written,
+        )
+        return state, tables
+
+    def _ended(self, unit: PlannedUnit, state: UnitState) -> None:
+        """Note that a unit has ended; publish the fields that wait for no other unit."""
+        self._states[unit.number] = state
+        if state.status == "failed":
+            logger.warning("unit %d (%s) failed: %s", unit.number, unit.title, state.error)
+        for field in self._output.fields_of(unit).values():
+            self._waiting[field.path] -= 1
+            if not self._waiting[field.path]:
+                self._output.publish(field, self._states.values())
+        if self._observer is not None:
+            self._observer(state)
+
+
+def _claim(output: Path) -> None:
+    """Make the output folder, and its run folder, which only one run can do."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "run").mkdir()
+    except FileExistsError as cause:
+        reason = "it holds a run already; give a new or empty folder"
+        raise OutputError(str(output), reason) from cause
+    except OSError as cause:
+        raise OutputError(str(output), cause.strerror or str(cause)) from cause
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Write this package's log to the run's own file while the block runs."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()

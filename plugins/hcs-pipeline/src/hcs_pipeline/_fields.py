@@ -1,0 +1,52 @@
+"""Where the fields of a plate lie in the plate that a run writes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hcs_core.plates import PlateIndex, column_of_well, row_of_well, well_name
+
+# The physical plates in use: wells, rows, columns.
+_PLATES = ((6, 2, 3), (12, 3, 4), (24, 4, 6), (48, 6, 8), (96, 8, 12), (384, 16, 24), (1536, 32, 48))
+
+
+def field_numbers(index: PlateIndex) -> dict[tuple[int, int], int]:
+    """Return the number of each (well, site) in its well: 0, 1, ... in order of sites.
+
+    Sites are numbered well by well, because readers in use look for field 0.
+    """
+    numbers: dict[tuple[int, int], int] = {}
+    used: dict[int, int] = {}
+    pairs = np.unique(np.stack([index.well, index.site], axis=1), axis=0)
+    for well, site in pairs.tolist():
+        numbers[well, site] = used.setdefault(well, 0)
+        used[well] += 1
+    return numbers
+
+
+def well_path(well: str) -> str:
+    """Return a well's group: ``A02`` lies at ``A/02``."""
+    letters = well.rstrip("0123456789")
+    return f"{letters}/{well[len(letters):]}"
+
+
+def row_names(count: int) -> list[str]:
+    """Return the letters of the first `count` rows."""
+    return [well_path(well_name(row, 0)).partition("/")[0] for row in range(count)]
+
+
+def column_names(count: int) -> list[str]:
+    """Return the two-digit numbers of the first `count` columns."""
+    return [f"{column + 1:02d}" for column in range(count)]
+
+
+def plate_size(wells: tuple[str, ...], rows: int | None, columns: int | None) -> tuple[int, int]:
+    """Return rows and columns of the physical plate: as stated, or the smallest that fits."""
+    needed_rows = max(map(row_of_well, wells)) + 1
+    needed_columns = max(map(column_of_well, wells)) + 1
+    if rows and columns and rows >= needed_rows and columns >= needed_columns:
+        return rows, columns
+    for _, plate_rows, plate_columns in _PLATES:
+        if plate_rows >= needed_rows and plate_columns >= needed_columns:
+            return plate_rows, plate_columns
+    return needed_rows, needed_columns

@@ -1,0 +1,233 @@
+"""What is done, unit by unit, in files that appear when they are complete.
+
+OUT/run/
+    plan.json              the plan
+    units/00017.json       state of a unit, written after everything that it left
+    parts/00017-*.csv      its rows, until they are folded into the tables
+    run.json               when the run started and ended, and who runs it
+    log.txt                what happened, for people
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from hcs_core.errors import CorruptDataError
+from hcs_core.storage import FileManager
+from hcs_pipeline._plan import Plan, PlannedUnit
+from hcs_pipeline._tables import Columns
+from hcs_pipeline.errors import NotARunError
+
+UnitStatus = Literal["done", "failed"]
+RunStatus = Literal["running", "done", "partial", "failed", "interrupted"]
+_PLAN = "plan.json"
+_RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """What became of a unit.
+
+    Parameters
+    ----------
+    unit : int
+        Its number in the plan.
+    title, well : str
+        What a person calls it, and its well.
+    site : str, optional
+        Its site, where it has one only.
+    status : {"done", "failed"}
+        Whether everything of it is in the output.
+    step, file, error : str, optional
+        Where and why it failed.
+    seconds : Mapping of str to float
+        Time per step, and ``"write"``.
+    fields : Mapping of str to Mapping
+        What it left in the plate, by group: labels, and the range of each channel.
+    """
+
+    unit: int
+    title: str
+    well: str
+    site: str | None
+    status: UnitStatus
+    step: str | None = None
+    file: str | None = None
+    error: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def as_failure(self) -> dict[str, Any]:
+        """Return the failure as the object that `run --json` lists."""
+        keys = ("unit", "well", "site", "step", "file", "error")
+        return {key: getattr(self, key) for key in keys}
+
+
+class Ledger:
+    """The state of one run, in ``OUT/run``.
+
+    Parameters
+    ----------
+    output : path
+        The run's output folder.
+    """
+
+    def __init__(self, output: str | os.PathLike[str]) -> None:
+        self.folder = Path(output) / "run"
+        self._files = FileManager(self.folder)
+
+    def start(self, plan: Plan, *, started: float) -> None:
+        """Write the plan, and that this process runs it."""
+        self._save(_PLAN, {**plan.to_json(), "plan_hash": plan.plan_hash})
+        owner = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._save(_RUN, {"started": started, "ended": None, **owner})
+
+    def finish(self, *, started: float, ended: float, interrupted: bool) -> None:
+        """Write that the run has ended."""
+        document = {"started": started, "ended": ended, "interrupted": interrupted}
+        self._save(_RUN, document)
+
+    def record(self, state: UnitState, tables: Mapping[str, Columns]) -> None:
+        """Write a unit's rows and then its state; all else that it left is on disk."""
+        for name, columns in tables.items():
+            self._save(part_key(state.unit, name), columns)
+        self._save(_unit_key(state.unit), _plain(asdict(state)))
+
+    def plan(self) -> dict[str, Any]:
+        """Return the plan's document.
+
+        Raises
+        ------
+        NotARunError
+            If the folder holds no run.
+        """
+        try:
+            document: dict[str, Any] = self._files.load(_PLAN)
+        except FileNotFoundError as cause:
+            raise NotARunError(str(self.folder.parent), "run/plan.json is missing") from cause
+        except CorruptDataError as cause:
+            raise NotARunError(str(self.folder.parent), str(cause)) from cause
+        return document
+
+    def states(self) -> dict[int, UnitState]:
+        """Return the states of the units that have ended, by number."""
+        found: dict[int, UnitState] = {}
+        for key in self._files.list_files("units", suffixes=(".json",)):
+            state = UnitState(**self._files.load(key))
+            found[state.unit] = state
+        return found
+
+    def part(self, unit: int, name: str) -> Path:
+        """Return the file of a unit's rows; it may not be there."""
+        return self.folder / part_key(unit, name)
+
+    def _save(self, key: str, value: Any) -> None:
+        self._files.save(value, key, mode="replace")
+
+    def summary(self) -> RunSummary:
+        """Return where the run stands, from what is on disk."""
+        plan = self.plan()
+        run: dict[str, Any] = self._files.load(_RUN) if self._files.exists(_RUN) else {}
+        return summarise(plan, self.states(), run, output=str(self.folder.parent))
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Where a run stands: the document of ``run --json`` and ``status --json``."""
+
+    status: RunStatus
+    done: int
+    failed: int
+    pending: int
+    failures: tuple[UnitState, ...]
+    plan_hash: str
+    seconds: float | None
+    out: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as one JSON object."""
+        return {
+            "status": self.status,
+            "units": {"done": self.done, "failed": self.failed, "pending": self.pending},
+            "failures": [state.as_failure() for state in self.failures],
+            "plan_hash": self.plan_hash,
+            "seconds": self.seconds,
+            "out": self.out,
+        }
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 some units failed, 4 every unit failed, 130 interrupted."""
+        codes = {"done": 0, "partial": 3, "failed": 4, "interrupted": 130, "running": 0}
+        return codes[self.status]
+
+
+def summarise(
+    plan: Mapping[str, Any], states: Mapping[int, UnitState], run: Mapping[str, Any], *, output: str
+) -> RunSummary:
+    """Return where a run stands, from its documents."""
+    failures = tuple(states[n] for n in sorted(states) if states[n].status == "failed")
+    done = len(states) - len(failures)
+    pending = len(plan["units"]) - len(states)
+    ended = run.get("ended")
+    return RunSummary(
+        status=_status(run, done, len(failures), pending),
+        done=done,
+        failed=len(failures),
+        pending=pending,
+        failures=failures,
+        plan_hash=plan["plan_hash"],
+        seconds=None if ended is None else round(ended - run["started"], 3),
+        out=output,
+    )
+
+
+def _status(run: Mapping[str, Any], done: int, failed: int, pending: int) -> RunStatus:
+    if run.get("ended") is None and pending:
+        return "running" if _is_alive(run) else "interrupted"
+    if pending:
+        return "interrupted"
+    if not failed:
+        return "done"
+    return "partial" if done else "failed"
+
+
+def _is_alive(run: Mapping[str, Any]) -> bool:
+    """Return whether the process that runs it lives; on another machine nobody can tell."""
+    if run.get("host") != socket.gethostname():
+        return "pid" in run
+    try:
+        os.kill(int(run["pid"]), 0)
+    except (ProcessLookupError, KeyError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: tuples are lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _unit_key(unit: int) -> str:
+    return f"units/{unit:05d}.json"
+
+
+def part_key(unit: int, name: str) -> str:
+    """Return the key of a unit's rows of one table."""
+    return f"parts/{unit:05d}-{name}.csv"
+
+
+def failed_state(unit: PlannedUnit, step: str | None, file: str | None, error: str) -> UnitState:
+    """Return the state of a unit that failed."""
+    return UnitState(
+        unit.number, unit.title, unit.well, unit.site, "failed", step=step, file=file, error=error
+    )

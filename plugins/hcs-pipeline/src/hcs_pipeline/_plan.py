@@ -1,0 +1,268 @@
+"""The plan of a run: plain data that points to the plate's index by ranges of rows.
+
+A plan holds no open file, no array and no object of a reader, so it can be written as
+JSON, hashed, and sent to any worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_core.plates import Component, PlateIndex
+from hcs_pipeline._problems import Problem
+
+PLAN_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """One function to call.
+
+    Parameters
+    ----------
+    function : str
+        ``"library:kernel"``, or ``"python:module:name"`` for a user's function.
+    framework : str
+        The array framework it runs on.
+    arguments : Mapping
+        What the user set, as JSON values.
+    """
+
+    function: str
+    framework: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChain:
+    """Calls that follow each other, for some values of the step's `group_by`.
+
+    Parameters
+    ----------
+    numbers : tuple of int, optional
+        Dense numbers of those values; None for all planes.
+    calls : tuple of PlannedCall
+        The calls.
+    """
+
+    numbers: tuple[int, ...] | None
+    calls: tuple[PlannedCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step, checked against the plate.
+
+    Parameters
+    ----------
+    name : str
+        The step's name.
+    chains : tuple of PlannedChain
+        What it calls.
+    variable : tuple of Component
+        Components that are stacked for one call.
+    group_by : Component, optional
+        The component that the chains' numbers belong to.
+    inputs : Mapping of str to str
+        Array argument to the step whose labels it takes.
+    label_names : Mapping of int to str
+        What its labels are called in the plate, by channel; empty when they are not saved.
+    keeps_planes : bool
+        Whether the planes that it reads are needed again by a later step.
+    """
+
+    name: str
+    chains: tuple[PlannedChain, ...]
+    variable: tuple[Component, ...]
+    group_by: Component | None
+    inputs: Mapping[str, str]
+    label_names: Mapping[int, str]
+    keeps_planes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SavedImage:
+    """Which image goes into the field groups of the plate.
+
+    Parameters
+    ----------
+    step : int
+        Position of the step.
+    before : bool
+        Whether the image is taken before the step (what its labels were drawn on).
+    channels : tuple of str
+        Titles of the image's channels.
+    numbers : tuple of int
+        Their dense numbers, in the same order.
+    size : tuple of int
+        How many timepoints, channels and z planes the image has.
+    """
+
+    step: int
+    before: bool
+    channels: tuple[str, ...]
+    numbers: tuple[int, ...]
+    size: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUnit:
+    """The smallest part that can be run, and fail, by itself.
+
+    Parameters
+    ----------
+    number : int
+        Position in the plan.
+    well : str
+        Its well.
+    site, timepoint : str, optional
+        Its site and timepoint, by the vendor's label; None where the unit spans them all.
+    start, stop : int
+        Range of rows in the index sorted by `Plan.unit_by`; see `UnitRows`.
+    """
+
+    number: int
+    well: str
+    site: str | None
+    timepoint: str | None
+    start: int
+    stop: int
+
+    @property
+    def title(self) -> str:
+        """What a person calls the unit."""
+        parts = [self.well]
+        parts += [f"site {self.site}"] if self.site is not None else []
+        parts += [f"timepoint {self.timepoint}"] if self.timepoint is not None else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run does, decided before any pixel is read.
+
+    Parameters
+    ----------
+    name, description : str
+        The pipeline's.
+    plate, format : str
+        The plate's folder and the reader that opens it.
+    fingerprint : str
+        Hash of the plate's index; a changed plate needs a new plan.
+    output : str
+        The folder that the run writes to.
+    steps : tuple of PlannedStep
+        The steps.
+    unit_by : tuple of Component
+        The components whose combinations are the units.
+    uses_projections : bool
+        Whether the planes are the instrument's projections: only where a plate has no
+        z planes.
+    units : tuple of PlannedUnit
+        The units, in plate order.
+    image : SavedImage, optional
+        The image that is written.
+    label_size : tuple of int
+        How many timepoints and z planes label images have.
+    measures : bool
+        Whether a step makes a table.
+    reads, writes : int
+        Planes that will be read and written.
+    problems : tuple of Problem
+        What was found that does not stop the run.
+    functions : Mapping of str to callable
+        The user's functions of this process by their name in `PlannedCall`; not part of
+        the plan's data.
+    """
+
+    name: str
+    description: str
+    plate: str
+    format: str
+    fingerprint: str
+    output: str
+    steps: tuple[PlannedStep, ...]
+    unit_by: tuple[Component, ...]
+    uses_projections: bool
+    units: tuple[PlannedUnit, ...]
+    image: SavedImage | None
+    label_size: tuple[int, int]
+    measures: bool
+    reads: int
+    writes: int
+    problems: tuple[Problem, ...] = ()
+    functions: Mapping[str, Callable[..., Any]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @property
+    def plan_hash(self) -> str:
+        """Hash of what is done to which planes; paths and the time of day are left out."""
+        content = self.to_json()
+        for part in ("plate", "output", "problems", "plan_hash"):
+            content.pop(part, None)
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as one JSON document."""
+        return {
+            "plan_format": PLAN_FORMAT,
+            "name": self.name,
+            "description": self.description,
+            "plate": self.plate,
+            "format": self.format,
+            "fingerprint": self.fingerprint,
+            "output": self.output,
+            "steps": [_plain(step) for step in self.steps],
+            "unit_by": list(self.unit_by),
+            "uses_projections": self.uses_projections,
+            "units": [[u.well, u.site, u.timepoint, u.start, u.stop] for u in self.units],
+            "image": None if self.image is None else _plain(self.image),
+            "label_size": list(self.label_size),
+            "measures": self.measures,
+            "reads": self.reads,
+            "writes": self.writes,
+            "problems": [problem.as_dict() for problem in self.problems],
+        }
+
+
+class UnitRows:
+    """Which rows of the index each unit of a plan reads; sorts the index once.
+
+    Parameters
+    ----------
+    unit_by : tuple of Component
+        The plan's.
+    index : PlateIndex
+        The plate's.
+    projections : bool
+        Whether the planes are the instrument's projections.
+    """
+
+    def __init__(
+        self, unit_by: tuple[Component, ...], index: PlateIndex, *, projections: bool
+    ) -> None:
+        self.order = index.order_by(unit_by)
+        self._used = index.projection[self.order] == projections
+
+    @classmethod
+    def of_plan(cls, plan: Plan, index: PlateIndex) -> UnitRows:
+        """Return the rows of a plan's units."""
+        return cls(plan.unit_by, index, projections=plan.uses_projections)
+
+    def __getitem__(self, unit: PlannedUnit) -> NDArray[np.intp]:
+        rows = slice(unit.start, unit.stop)
+        return self.order[rows][self._used[rows]]
+
+
+def _plain(value: Any) -> Any:
+    """Return a frozen dataclass as JSON values: mappings are dicts, tuples are lists."""
+    return json.loads(json.dumps(asdict(value, dict_factory=dict)))

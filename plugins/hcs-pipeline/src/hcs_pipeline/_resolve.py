@@ -1,0 +1,164 @@
+"""From what a user wrote to a function with a contract, every argument checked."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from hcs_core.arrays import FunctionContract, contract_of
+from hcs_core.errors import HcsError, UsageError, listed, near
+from hcs_core.kernels import Kernel, Parameter, find_kernel
+from hcs_pipeline._plan import PlannedCall
+from hcs_pipeline._steps import Call
+
+USER_FUNCTIONS = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A call whose function is known.
+
+    Parameters
+    ----------
+    call : PlannedCall
+        What goes into the plan.
+    contract : FunctionContract
+        How the function is called.
+    function : callable, optional
+        The user's function; None for a kernel, which is imported when it is first run.
+    """
+
+    call: PlannedCall
+    contract: FunctionContract
+    function: Callable[..., Any] | None = None
+
+
+def resolve(call: Call, framework: str | None) -> tuple[Resolved | None, list[str]]:
+    """Return the resolved call, or None, and everything that is wrong with it."""
+    if isinstance(call.function, str):
+        try:
+            library, kernel = find_kernel(call.function)
+        except HcsError as cause:
+            return None, [str(cause)]
+        return _resolve_kernel(library, kernel, call, framework)
+    return _resolve_function(call.function, call, framework)
+
+
+def load(call: PlannedCall, functions: Mapping[str, Callable[..., Any]]) -> Resolved:
+    """Return a planned call with its contract and its imported function.
+
+    Raises
+    ------
+    HcsError
+        If the kernel or the function is not here any more.
+    """
+    library, _, rest = call.function.partition(":")
+    if library != USER_FUNCTIONS:
+        _, kernel = find_kernel(call.function)
+        return Resolved(call, kernel, kernel.load(call.framework))
+    function = functions.get(call.function) or _imported(rest)
+    contract = contract_of(function)
+    if contract is None:
+        raise UsageError(f"{call.function} has lost its decorator since the plan was made")
+    return Resolved(call, contract, function)
+
+
+def _resolve_kernel(
+    library: str, kernel: Kernel, call: Call, framework: str | None
+) -> tuple[Resolved | None, list[str]]:
+    chosen = framework or next(iter(kernel.frameworks), "")
+    problems = []
+    if chosen not in kernel.frameworks:
+        problems.append(
+            f"{kernel.name} does not run on {chosen!r} (available: {listed(kernel.frameworks)})"
+        )
+    problems += _kernel_argument_problems(kernel, call.arguments)
+    if problems:
+        return None, problems
+    planned = PlannedCall(f"{library}:{kernel.name}", chosen, dict(call.arguments))
+    return Resolved(planned, kernel), []
+
+
+def _kernel_argument_problems(kernel: Kernel, arguments: Mapping[str, Any]) -> Iterator[str]:
+    parameters = {parameter.name: parameter for parameter in kernel.parameters}
+    for name, value in arguments.items():
+        if name not in parameters:
+            yield _unknown_argument(kernel.name, name, tuple(parameters))
+        elif problem := parameters[name].problem_with(value):
+            yield f"{kernel.name}: {name} {problem}{_unit(parameters[name])}"
+    for name, parameter in parameters.items():
+        if parameter.required and name not in arguments:
+            yield f"{kernel.name}: {name} must be given ({parameter.doc})"
+
+
+def _resolve_function(
+    function: Callable[..., Any], call: Call, framework: str | None
+) -> tuple[Resolved | None, list[str]]:
+    name = call.name
+    contract = contract_of(function)
+    if contract is None:
+        advice = "decorate it with @hcs_core.arrays.numpy, which says what it takes and returns"
+        return None, [f"function {name} has no contract; {advice}"]
+    problems = []
+    if framework not in (None, contract.memory_in):
+        problems.append(f"{name} runs on {contract.memory_in!r} only, not on {framework!r}")
+    problems += _function_argument_problems(function, contract, call)
+    if problems:
+        return None, problems
+    reference = f"{USER_FUNCTIONS}:{function.__module__}:{function.__qualname__}"
+    planned = PlannedCall(reference, contract.memory_in, dict(call.arguments))
+    return Resolved(planned, contract, function), []
+
+
+def _function_argument_problems(
+    function: Callable[..., Any], contract: FunctionContract, call: Call
+) -> Iterator[str]:
+    arrays = {value.name for value in contract.inputs} | set(contract.context)
+    parameters = inspect.signature(function).parameters.values()
+    free = [p for p in parameters if p.name not in arrays]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in free)
+    named = {p.name: p for p in free if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    for name, value in call.arguments.items():
+        if name not in named and not takes_any:
+            yield _unknown_argument(call.name, name, tuple(named))
+        elif not _is_json(value):
+            kind = type(value).__name__
+            yield f"{call.name}: {name} is a {kind}; a plan holds numbers, text and lists only"
+    for name, parameter in named.items():
+        if parameter.default is parameter.empty and name not in call.arguments:
+            yield f"{call.name}: {name} must be given"
+
+
+def _unknown_argument(function: str, name: str, known: tuple[str, ...]) -> str:
+    return (
+        f"{function} has no argument {name!r}{near(name, known)} "
+        f"(available: {listed(known, most=40)})"
+    )
+
+
+def _unit(parameter: Parameter) -> str:
+    return f" ({parameter.doc})" if parameter.doc else ""
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _imported(reference: str) -> Callable[..., Any]:
+    module, _, name = reference.partition(":")
+    try:
+        value: Any = import_module(module)
+        for part in name.split("."):
+            value = getattr(value, part)
+    except (ImportError, AttributeError) as cause:
+        reason = "a function of a notebook or of another function lives in one process only"
+        raise UsageError(f"cannot import {reference}: {reason}; move it to a module") from cause
+    function: Callable[..., Any] = value
+    return function

@@ -1,0 +1,185 @@
+"""From what the steps measured to rows: one per object, one per image.
+
+A table with a column ``label`` describes objects, any other describes its image. What
+several steps, or one step in several channels, measure of the same objects stands side
+by side in one row; columns that depend on the pixels end in ``_intensity`` and get the
+channel's name behind it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_core.plates import PlateIndex
+from hcs_pipeline._fields import well_path
+from hcs_pipeline._plan import Plan, PlannedUnit
+from hcs_pipeline._values import Key, Table, TablePart
+
+PER_CHANNEL = "_intensity"
+LABEL = "label"
+
+Columns = dict[str, NDArray[Any]]
+
+
+class MeasureError(ValueError):
+    """Two tables of the same objects do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTables:
+    """The rows of one unit; None where the pipeline makes no such rows."""
+
+    objects: Columns | None
+    images: Columns
+
+
+def unit_tables(
+    plan: Plan,
+    unit: PlannedUnit,
+    parts: Sequence[TablePart],
+    fields: Iterable[tuple[Key, str]],
+    index: PlateIndex,
+) -> UnitTables:
+    """Return the rows of one unit.
+
+    Parameters
+    ----------
+    plan, unit : Plan, PlannedUnit
+        What was run.
+    parts : sequence of TablePart
+        What the steps measured.
+    fields : iterable of (Key, str)
+        The images of the unit, by site and timepoint, and their group in the plate.
+    index : PlateIndex
+        The plate.
+    """
+    names = _Names(plan, index)
+    objects = [part for part in parts if LABEL in part.table]
+    images = [part for part in parts if LABEL not in part.table]
+    return UnitTables(
+        _object_rows(names, unit, objects) if objects else None,
+        _image_rows(names, unit, images, list(fields)),
+    )
+
+
+class _Names:
+    """What values are called in the tables."""
+
+    def __init__(self, plan: Plan, index: PlateIndex) -> None:
+        self._index = index
+        self._composite = plan.image is not None and plan.image.channels == ("composite",)
+        self.has_timepoints = len(index.timepoints) > 1
+        self.has_z = plan.label_size[1] > 1
+
+    def site(self, key: Key) -> str:
+        return self._index.sites[key.site]
+
+    def channel(self, key: Key) -> str:
+        if self._composite:
+            return "composite"
+        return self._index.channels[key.channel].title
+
+    def place(self, unit: PlannedUnit, key: Key, *, count: int, with_z: bool) -> Columns:
+        """Return the columns that say where rows come from, `count` times."""
+        words = {"well": unit.well, "site": self.site(key)}
+        if self.has_timepoints:
+            words["timepoint"] = self._index.timepoints[key.timepoint]
+        if with_z and self.has_z:
+            words["z_index"] = self._index.z_indexes[key.z_index]
+        return {name: np.full(count, word) for name, word in words.items()}
+
+
+def _object_rows(names: _Names, unit: PlannedUnit, parts: Sequence[TablePart]) -> Columns:
+    groups: dict[tuple[Key, str], list[TablePart]] = {}
+    for part in parts:
+        place = part.key._replace(channel=0)
+        groups.setdefault((place, part.labels or part.step), []).append(part)
+    blocks = []
+    for (place, source), together in sorted(groups.items(), key=lambda item: item[0]):
+        measured = _side_by_side(names, together)
+        count = len(measured[LABEL])
+        columns = names.place(unit, place, count=count, with_z=True)
+        columns[LABEL] = measured.pop(LABEL)
+        columns["labels"] = np.full(count, source)
+        blocks.append({**columns, **measured})
+    return stacked(blocks)
+
+
+def _side_by_side(names: _Names, parts: Sequence[TablePart]) -> Columns:
+    """Return one row per object with the columns of all parts, sorted by label."""
+    rows: Columns = {}
+    for part in parts:
+        order = np.argsort(part.table[LABEL], kind="stable")
+        labels = part.table[LABEL][order]
+        if LABEL in rows and not np.array_equal(rows[LABEL], labels):
+            raise MeasureError(f"step {part.step!r} measured other objects than the steps before")
+        for name, column in part.table.items():
+            title = f"{name}_{names.channel(part.key)}" if name.endswith(PER_CHANNEL) else name
+            rows.setdefault(title, column[order])
+    return rows
+
+
+def _image_rows(
+    names: _Names,
+    unit: PlannedUnit,
+    parts: Sequence[TablePart],
+    fields: Sequence[tuple[Key, str]],
+) -> Columns:
+    titles = _image_titles(names, parts)
+    blocks = []
+    for key, path in fields:
+        columns = names.place(unit, key, count=1, with_z=False)
+        columns["path"] = np.full(1, path)
+        for part, suffix in zip(parts, titles, strict=True):
+            if (part.key.site, part.key.timepoint) == (key.site, key.timepoint):
+                columns |= {f"{name}{suffix}": column for name, column in part.table.items()}
+        blocks.append(columns)
+    return stacked(blocks)
+
+
+def _image_titles(names: _Names, parts: Sequence[TablePart]) -> list[str]:
+    """Return what tells apart columns of one name: nothing, the labels, or also the channel."""
+    images = Counter((part.key.site, part.key.timepoint) for part in parts)
+    if max(images.values(), default=0) <= 1:
+        return [""] * len(parts)
+    sources = {part.labels or part.step for part in parts}
+    per_source = Counter(
+        (part.labels or part.step, part.key.site, part.key.timepoint) for part in parts
+    )
+    titles = []
+    for part in parts:
+        source = part.labels or part.step
+        title = f"_{source}" if len(sources) > 1 else ""
+        if max(n for (name, *_), n in per_source.items() if name == source) > 1:
+            title += f"_{names.channel(part.key)}"
+            title += f"_z{part.key.z_index}" if names.has_z else ""
+        titles.append(title)
+    return titles
+
+
+def stacked(blocks: Sequence[Table]) -> Columns:
+    """Return tables below each other; a column that one lacks is empty there.
+
+    Empty is NaN among numbers, and the empty text among words.
+    """
+    names = list(dict.fromkeys(name for block in blocks for name in block))
+    return {name: np.concatenate([_column(block, name, blocks) for block in blocks]) for name in names}
+
+
+def _column(block: Table, name: str, blocks: Sequence[Table]) -> NDArray[Any]:
+    if name in block:
+        return block[name]
+    count = len(next(iter(block.values())))
+    kind = next(other[name].dtype.kind for other in blocks if name in other)
+    return np.full(count, "") if kind == "U" else np.full(count, np.nan)
+
+
+def group_path(well: str, number: int) -> str:
+    """Return the group of a field: ``A/02/0``."""
+    return f"{well_path(well)}/{number}"

@@ -1,0 +1,93 @@
+"""The values of one unit while its steps run: images, labels and tables, by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_core.plates import Component
+
+Table = Mapping[str, NDArray[Any]]
+
+
+class Key(NamedTuple):
+    """Which plane of a unit: dense numbers, 0 where a projection removed the component."""
+
+    site: int
+    channel: int
+    z_index: int
+    timepoint: int
+
+    def collapsed(self, components: Iterable[Component]) -> Key:
+        """Return the key after a projection over these components.
+
+        A projection over sites keeps the first site, whose field it is written to.
+        """
+        gone = {component: 0 for component in components if component != "site"}
+        return self._replace(**gone)
+
+
+@dataclass(frozen=True, slots=True)
+class TablePart:
+    """A table that a step made of one plane.
+
+    Parameters
+    ----------
+    step : str
+        The step.
+    key : Key
+        The plane it measured.
+    labels : str, optional
+        The step whose labels it measured, if any.
+    table : Mapping of str to array
+        One array per column.
+    """
+
+    step: str
+    key: Key
+    labels: str | None
+    table: Table
+
+
+@dataclass(slots=True)
+class UnitValues:
+    """Everything that one unit holds.
+
+    Parameters
+    ----------
+    images : dict of Key to int or array
+        The current image, plane by plane: pixels, or the row of the plate's index where
+        the pixels have not been read yet.
+    labels : dict of str to dict of Key to array
+        Labels by the step that made them.
+    tables : list of TablePart
+        What was measured, in the order of the steps.
+    saved : dict of Key to int or array
+        The planes that go into the plate.
+    seconds : dict of str to float
+        Time spent per step, reading included.
+    """
+
+    images: dict[Key, int | NDArray[Any]]
+    labels: dict[str, dict[Key, NDArray[np.int32]]] = field(default_factory=dict)
+    tables: list[TablePart] = field(default_factory=list)
+    saved: dict[Key, int | NDArray[Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def labels_for(self, step: str, key: Key) -> NDArray[np.int32]:
+        """Return the labels of `step` for a plane: its own, or the one channel's there are."""
+        planes = self.labels[step]
+        if key in planes:
+            return planes[key]
+        fitting = [
+            plane
+            for other, plane in planes.items()
+            if other._replace(channel=key.channel) == key
+        ]
+        if len(fitting) != 1:
+            raise LookupError(f"{step} made no labels for this plane")
+        return fitting[0]

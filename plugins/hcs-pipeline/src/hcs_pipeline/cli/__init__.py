@@ -1,0 +1,1 @@
+"""The commands that this addon brings, one per file."""

@@ -1,0 +1,120 @@
+"""What the commands share: compile, tell the problems, run with a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hcs_core.cli import fail_json, print_json, stderr, stdout
+from hcs_core.errors import UsageError
+from hcs_pipeline._compile import CompileReport
+from hcs_pipeline._execute import Observer, execute
+from hcs_pipeline._ledger import RunSummary, UnitState
+from hcs_pipeline._plan import Plan
+from hcs_pipeline._problems import Problem
+from hcs_pipeline.errors import CompileError
+
+_STYLES = {"fatal": "red", "unit": "yellow", "warning": "cyan"}
+_MOST_PROBLEMS = 20
+
+
+def split_wells(text: str | None) -> list[str] | None:
+    """Return the wells of ``--wells A01,B02``."""
+    if text is None:
+        return None
+    wells = [word.strip().upper() for word in text.split(",") if word.strip()]
+    if not wells:
+        raise UsageError("--wells names no well; give them with commas between: A01,B02")
+    return wells
+
+
+def stop_if_fatal(report: CompileReport, *, as_json: bool) -> Plan:
+    """Return the plan; where there is none, tell every problem and end the command."""
+    if report.plan is not None:
+        return report.plan
+    error = CompileError(report.problems)
+    if as_json:
+        problems = [problem.as_dict() for problem in report.problems]
+        fail_json(str(error), error.exit_code, problems=problems)
+    tell_problems(report.problems)
+    click.get_current_context().exit(error.exit_code)
+
+
+def tell_problems(problems: Sequence[Problem]) -> None:
+    """Print problems on standard error, one line each."""
+    console = stderr()
+    for problem in problems[:_MOST_PROBLEMS]:
+        word = "error" if problem.severity == "fatal" else problem.severity
+        console.print(f"[{_STYLES[problem.severity]}]{word}:[/] ", end="")
+        console.print(str(problem), markup=False, soft_wrap=True)
+    hidden = len(problems) - _MOST_PROBLEMS
+    if hidden > 0:
+        console.print(f"and {hidden} more; --json lists them all")
+
+
+def run_plan(plan: Plan, report: CompileReport, *, as_json: bool) -> None:
+    """Run a plan, tell how it ended, and end the command with the run's exit code."""
+    if not as_json:
+        tell_problems(report.problems)
+    with _progress(len(plan.units), hidden=as_json) as observer:
+        summary = execute(plan, report.plate, observer=observer).summary
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        tell_summary(summary)
+    click.get_current_context().exit(summary.exit_code)
+
+
+def tell_summary(summary: RunSummary) -> None:
+    """Print where a run stands, for people."""
+    console = stdout()
+    counts = f"{summary.done} done, {summary.failed} failed, {summary.pending} pending"
+    took = "" if summary.seconds is None else f" in {summary.seconds:.1f} s"
+    console.print(f"[bold]{summary.status}[/]: {counts}{took}")
+    for state in summary.failures[:_MOST_PROBLEMS]:
+        console.print(f"  unit {state.unit} ({state.title}): {state.error}", markup=False)
+    hidden = len(summary.failures) - _MOST_PROBLEMS
+    if hidden > 0:
+        console.print(f"  and {hidden} more; --json lists them all")
+    report = Path(summary.out) / "report.html"
+    if report.exists():
+        console.print(f"report: {report}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(total: int, *, hidden: bool) -> Iterator[Observer | None]:
+    """Show a bar on a terminal while units end; nothing where nobody looks."""
+    if hidden or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]}"),
+    )
+    with Progress(*columns, console=stderr()) as progress:
+        task = progress.add_task("units", total=total, failed="")
+        failures = 0
+
+        def observe(state: UnitState) -> None:
+            nonlocal failures
+            failures += state.status == "failed"
+            text = f"[red]{failures} failed" if failures else ""
+            progress.update(task, advance=1, failed=text)
+
+        yield observe

@@ -1,0 +1,76 @@
+"""`hcs compile`: the plan and every problem, before any pixel is read."""
+
+from __future__ import annotations
+
+import click
+
+from hcs_core.cli import common_options, print_json, stdout
+from hcs_pipeline._compile import CompileReport, compile_report
+from hcs_pipeline._plan import Plan
+from hcs_pipeline._toml import load_pipeline
+from hcs_pipeline.cli._common import split_wells, stop_if_fatal, tell_problems
+
+_FOUND_SOMETHING = 1
+
+
+@click.command("compile")
+@click.argument("pipeline", type=click.Path())
+@click.argument("plate", type=click.Path())
+@click.argument("out", type=click.Path())
+@click.option("--wells", help="Only these wells: A01,B02.")
+@click.option("--strict", is_flag=True, help="Count problems of single units as fatal.")
+@common_options
+def compile_(
+    pipeline: str, plate: str, out: str, wells: str | None, strict: bool, as_json: bool
+) -> None:
+    """Check PIPELINE against PLATE and show the plan; nothing is written to OUT.
+
+    Exit codes: 0 nothing found, 1 some units will fail, 2 the call is wrong, 65 the plate
+    cannot be read.
+    """
+    report = compile_report(
+        load_pipeline(pipeline), plate, out, wells=split_wells(wells), strict=strict
+    )
+    plan = stop_if_fatal(report, as_json=as_json)
+    if as_json:
+        print_json(_document(plan, report))
+    else:
+        _print(plan)
+        tell_problems(report.problems)
+    if any(problem.severity == "unit" for problem in report.problems):
+        click.get_current_context().exit(_FOUND_SOMETHING)
+
+
+def _document(plan: Plan, report: CompileReport) -> dict[str, object]:
+    return {
+        "plan_hash": plan.plan_hash,
+        "units": len(plan.units),
+        "reads": plan.reads,
+        "writes": plan.writes,
+        "conversions": 0,  # every kernel of this version runs on NumPy, as planes are read
+        "problems": [problem.as_dict() for problem in report.problems],
+    }
+
+
+def _print(plan: Plan) -> None:
+    from rich.table import Table
+
+    console = stdout()
+    console.print(f"[bold]{plan.name}[/] on {plan.plate} ({plan.format})", soft_wrap=True)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("step", "calls", "stacked", "leaves"):
+        table.add_column(title, overflow="fold")
+    for position, step in enumerate(plan.steps):
+        calls = ["; ".join(call.function for call in chain.calls) for chain in step.chains]
+        leaves = sorted(step.label_names.values())
+        if plan.image is not None and plan.image.step == position:
+            leaves.append("image")
+        table.add_row(
+            step.name, " | ".join(calls), ", ".join(step.variable), ", ".join(leaves)
+        )
+    console.print(table)
+    per_unit = ", ".join(plan.unit_by)
+    console.print(
+        f"{len(plan.units)} units (one per {per_unit}), {plan.reads} planes to read, "
+        f"{plan.writes} to write; plan {plan.plan_hash[:12]}"
+    )
