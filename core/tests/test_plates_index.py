@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from hcs_core.errors import DuplicatePlanesError
 from hcs_core.plates import COMPONENTS, STATUSES, Channel, IndexBuilder, PlateIndex
 
 
-def index_of(planes: list[tuple[str, str, str, str | None]], **options: bool) -> PlateIndex:
+def index_of(
+    planes: Sequence[tuple[str, str, str, str | None]], *, expect_all_sites: bool = False
+) -> PlateIndex:
     """Return the index of planes given as (well, site, channel, z)."""
     builder = IndexBuilder("plate")
     well, site, channel, z_index = zip(*planes, strict=True)
     names = ["_".join(map(str, plane)) + ".tif" for plane in planes]
     builder.extend(names=names, folder="", well=well, site=site, channel=channel, z_index=z_index)
-    return builder.build(**options)
+    return builder.build(expect_all_sites=expect_all_sites)
 
 
 def described(index: PlateIndex, status: str) -> list[str]:
@@ -100,8 +103,8 @@ def test_a_site_that_the_metadata_promises_for_every_well_is_missing():
 
 
 def test_a_channel_may_have_fewer_z_than_another_in_all_fields():
-    planes = [(well, "1", "w1", z) for well in ("A01", "A02") for z in ("1", "2")]
-    planes += [(well, "1", "w2", None) for well in ("A01", "A02")]
+    kinds = [("w1", "1"), ("w1", "2"), ("w2", None)]
+    planes = [(well, "1", channel, z) for well in ("A01", "A02") for channel, z in kinds]
     index = index_of(planes)
     assert index.counts()["missing"] == 0
     assert index.counts()["ok"] == 4  # projections are counted apart

@@ -45,7 +45,11 @@ def _print_table(found: list[PluginInfo]) -> None:
         style = _STYLES.get(info.state, "")
         state = f"{info.state}: {info.error}" if info.error else info.state
         table.add_row(
-            info.kind, info.key, info.distribution, info.version, f"[{style}]{state}[/]" if style
-            else state, info.value,
+            info.kind,
+            info.key,
+            info.distribution,
+            info.version,
+            f"[{style}]{state}[/]" if style else state,
+            info.value,
         )
     stdout().print(table)

@@ -262,9 +262,7 @@ def _split_group(group: str) -> tuple[str, int]:
     return (kind, int(major)) if kind and major.isdecimal() else (group, 0)
 
 
-def _tabulate(
-    kind: str, api: int | None, declared: tuple[Declaration, ...]
-) -> _Table:
+def _tabulate(kind: str, api: int | None, declared: tuple[Declaration, ...]) -> _Table:
     """Return the plugins of one kind by key, with conflicts and API majors marked."""
     by_key: dict[str, list[PluginInfo]] = {}
     for item in declared:

@@ -46,9 +46,7 @@ class FileManager:
             return self._backends.setdefault(name, made)
         return self._backends[name]
 
-    def save(
-        self, value: Any, path: str, backend: str = "disk", *, mode: Mode = "create"
-    ) -> None:
+    def save(self, value: Any, path: str, backend: str = "disk", *, mode: Mode = "create") -> None:
         """Save one value under `path`."""
         self.backend(backend).save(path, value, mode=mode)
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.errors import StoreAccessError
+from hcs_core.errors import UnsavableValueError
+from hcs_core.storage._keys import Folder
 from hcs_core.storage._natural import natural_sort
-from hcs_core.storage._zarr_array import create_array
+from hcs_core.storage._values import checked_pixels
+from hcs_core.storage._zarr_array import create_array, write_arrays
 from hcs_core.storage.backends.disk import DiskBackend
 
 _VERSION = "0.5"
@@ -84,12 +86,17 @@ class OmeZarrPlate:
     """
 
     def __init__(self, root: str | os.PathLike[str], *, name: str) -> None:
-        self.root = Path(root)
+        self._folder = Folder(root)
+        self.root = self._folder.root
         self.name = name
         self._documents = DiskBackend(root)
 
     def write_image(
-        self, field: str, planes: Mapping[tuple[int, int, int], NDArray[Any]], *, size: Sequence[int]
+        self,
+        field: str,
+        planes: Mapping[tuple[int, int, int], NDArray[Any]],
+        *,
+        size: Sequence[int],
     ) -> None:
         """Write planes of a field's image, one chunk each.
 
@@ -104,13 +111,20 @@ class OmeZarrPlate:
 
         Raises
         ------
+        UnsavableValueError
+            If the planes differ in shape or dtype, or lie outside `size`; or if another
+            image is there already.
         StoreAccessError
             If the system refuses to write.
         """
         self._write(f"{field}/0", planes, size, _AXES)
 
     def write_labels(
-        self, field: str, name: str, planes: Mapping[tuple[int, int], NDArray[Any]], *,
+        self,
+        field: str,
+        name: str,
+        planes: Mapping[tuple[int, int], NDArray[Any]],
+        *,
         size: Sequence[int],
     ) -> None:
         """Write object masks of a field under ``<field>/labels/<name>/0``.
@@ -123,8 +137,17 @@ class OmeZarrPlate:
             The planes.
         size : sequence of int
             How many timepoints and z planes there are.
+
+        Raises
+        ------
+        UnsavableValueError, StoreAccessError
+            As `write_image`; also if the masks are no integers.
         """
-        self._write(f"{field}/labels/{name}/0", planes, size, _LABEL_AXES)
+        key = f"{field}/labels/{name}/0"
+        for plane in planes.values():
+            if plane.dtype.kind not in "iu":
+                raise UnsavableValueError(key, "Zarr", f"labels are integers, not {plane.dtype}")
+        self._write(key, planes, size, _LABEL_AXES)
 
     def publish_field(
         self,
@@ -157,41 +180,49 @@ class OmeZarrPlate:
     def publish_plate(
         self, fields: Mapping[str, Sequence[int]], *, rows: Sequence[str], columns: Sequence[str]
     ) -> None:
-        """Write the JSON of the wells and, last, of the plate.
+        """Write the JSON of the wells and, last and durably, of the plate.
 
         Parameters
         ----------
         fields : Mapping of str to sequence of int
             Well group (``"A/02"``) to the numbers of its published fields; wells without
-            a field are left out.
+            a field are left out. Without any field nothing is written, for no reader
+            opens a plate without wells.
         rows, columns : sequence of str
             Names of the rows and columns of the physical plate, in their order.
+
+        Raises
+        ------
+        UnsavableValueError
+            If a well lies outside these rows and columns; nothing has been written then.
         """
         wells = {path: sorted(numbers) for path, numbers in fields.items() if numbers}
+        if not wells:
+            return
+        document = self._plate_document(wells, rows, columns)
         for row in {path.partition("/")[0] for path in wells}:
             self._group(row, None)
         for path, numbers in wells.items():
             images = [{"path": str(number), "acquisition": 0} for number in numbers]
             self._group(path, {"well": {"images": images}})
-        self._group("", {"plate": self._plate_document(wells, rows, columns)})
+        self._group("", {"plate": document}, durable=True)
 
     def _plate_document(
         self, wells: Mapping[str, Sequence[int]], rows: Sequence[str], columns: Sequence[str]
     ) -> dict[str, Any]:
+        listed = []
+        for path in wells:
+            row, _, column = path.partition("/")
+            if row not in rows or column not in columns:
+                raise UnsavableValueError(path, "OME-Zarr", "the plate has no such row or column")
+            place = {"rowIndex": rows.index(row), "columnIndex": columns.index(column)}
+            listed.append({"path": path, **place})
         most = max(map(len, wells.values()))
-        listed = [
-            {
-                "path": path,
-                "rowIndex": rows.index(path.partition("/")[0]),
-                "columnIndex": columns.index(path.partition("/")[2]),
-            }
-            for path in natural_sort(wells)
-        ]
         return {
             "name": self.name,
             "rows": [{"name": name} for name in rows],
             "columns": [{"name": name} for name in columns],
-            "wells": listed,
+            "wells": sorted(listed, key=itemgetter("rowIndex", "columnIndex")),
             "field_count": most,
             "acquisitions": [{"id": 0, "maximumfieldcount": most}],
         }
@@ -203,23 +234,18 @@ class OmeZarrPlate:
         size: Sequence[int],
         axes: tuple[str, ...],
     ) -> None:
-        first = next(iter(planes.values()))
-        shape = (*size, *first.shape)
-        path = self.root / key
-        try:
-            array = create_array(path, shape, first.dtype, dimension_names=axes)
-            writes = [array[position].write(plane) for position, plane in planes.items()]
-            for write in writes:
-                write.result()
-        except OSError as cause:
-            message = cause.strerror or str(cause)
-            raise StoreAccessError(cause.errno or 0, message, str(path)) from cause
+        path = self._folder.path(key)
+        shape, dtype = _common(planes, size, key)
+        array = create_array(path, (*size, *shape), dtype, dimension_names=axes)
+        write_arrays([(array[position], plane) for position, plane in planes.items()], path)
 
     def _group(
         self,
         key: str,
         ome: dict[str, Any] | None,
         missing: Sequence[tuple[int, int, int]] = (),
+        *,
+        durable: bool = False,
     ) -> None:
         attributes: dict[str, Any] = {}
         if ome is not None:
@@ -227,7 +253,26 @@ class OmeZarrPlate:
         if missing:
             attributes["hcs"] = {"missing_planes": [list(plane) for plane in missing]}
         document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        self._documents.save(f"{key}/zarr.json".lstrip("/"), document, mode="replace")
+        path = f"{key}/zarr.json" if key else "zarr.json"
+        self._documents.save(path, document, mode="replace", durable=durable)
+
+
+def _common(
+    planes: Mapping[Any, NDArray[Any]], size: Sequence[int], key: str
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and dtype that all planes have; a plane is never cast or repeated."""
+    found: set[tuple[tuple[int, ...], np.dtype[Any]]] = set()
+    for position, plane in planes.items():
+        checked_pixels(plane, key, "Zarr")
+        found.add((plane.shape, plane.dtype.newbyteorder("=")))
+        inside = all(0 <= at < most for at, most in zip(position, size, strict=True))
+        if plane.ndim != 2 or not plane.size or not inside:
+            reason = f"plane {position} has shape {plane.shape}, within {tuple(size)} planes"
+            raise UnsavableValueError(key, "Zarr", reason)
+    if len(found) != 1:
+        kinds = ", ".join(sorted(f"{shape} {dtype}" for shape, dtype in found))
+        raise UnsavableValueError(key, "Zarr", f"planes of one image differ: {kinds or 'none'}")
+    return found.pop()
 
 
 def _multiscale(
@@ -270,7 +315,10 @@ def _channel_documents(metadata: FieldMetadata) -> list[dict[str, Any]]:
                 "color": channel.color or color,
                 "label": channel.label,
                 "window": {
-                    "min": min(low, start), "max": max(high, end), "start": start, "end": end
+                    "min": min(low, start),
+                    "max": max(high, end),
+                    "start": start,
+                    "end": end,
                 },
             }
         )

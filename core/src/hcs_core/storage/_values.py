@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.arrays import empty
 from hcs_core.errors import ShapeError, UnsavableValueError
 
 Region = tuple[slice, ...]
@@ -63,5 +64,18 @@ def checked_region(region: Region, shape: tuple[int, ...]) -> Region:
         slices.append(slice(start, stop))
     if len(slices) != len(shape) or len(region) != len(shape):
         asked = ", ".join(f"{part.start}:{part.stop}:{part.step}" for part in region)
-        raise ShapeError(f"one slice per axis inside the array, without steps, not [{asked}]", shape)
+        raise ShapeError(
+            f"one slice per axis inside the array, without steps, not [{asked}]", shape
+        )
     return tuple(slices)
+
+
+def read_into_aligned(
+    file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any] | None:
+    """Return an array filled from where `file` stands, or None where that is too little."""
+    array = empty(shape, dtype)
+    # As bytes in one row: a buffer of float16 has no format that readinto takes.
+    content = memoryview(cast("Any", array.reshape(-1).view(np.uint8)))
+    complete = not array.nbytes or cast("Any", file).readinto(content) == array.nbytes
+    return array if complete else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.errors import CorruptDataError, KeyNotFoundError, MissingLibraryError
-
-_DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+from hcs_core.arrays import empty
+from hcs_core.errors import (
+    CorruptDataError,
+    KeyNotFoundError,
+    MissingLibraryError,
+    StorageError,
+    StoreAccessError,
+    UnsavableValueError,
 )
+from hcs_core.storage._values import Region, checked_region
 
-
-def savable(dtype: np.dtype[Any]) -> bool:
-    """Return whether a Zarr array can hold this dtype exactly."""
-    return dtype.name in _DTYPES
+METADATA = "zarr.json"
+# Written into the metadata of an array whose every chunk is stored: one that is missing
+# then is damage, where Zarr would read zeros.
+_COMPLETE = {"hcs": {"complete": True}}
+_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
 def create_array(
@@ -28,7 +36,7 @@ def create_array(
     dtype: np.dtype[Any],
     *,
     dimension_names: tuple[str, ...] | None = None,
-    replace: bool = False,
+    complete: bool = False,
 ) -> Any:
     """Create an array of chunks of one plane, or open it when it exists just like that.
 
@@ -42,13 +50,20 @@ def create_array(
         A plain number or bool.
     dimension_names : tuple of str, optional
         Names of the axes.
-    replace : bool
-        Whether an array that exists is removed first.
+    complete : bool
+        Whether all of it will be written, so that a missing chunk can be told from zeros.
 
     Returns
     -------
     tensorstore.TensorStore
         Chunks that are never written read as the fill value 0.
+
+    Raises
+    ------
+    UnsavableValueError
+        If there is an array of another shape or dtype.
+    StoreAccessError
+        If the system refuses to write.
     """
     codecs: list[dict[str, Any]] = [{"name": "bytes", "configuration": {"endian": "little"}}]
     if dtype.itemsize == 1:
@@ -63,11 +78,49 @@ def create_array(
         },
         "codecs": [*codecs, {"name": "blosc", "configuration": blosc}],
         "fill_value": False if dtype.name == "bool" else 0,
+        "attributes": _COMPLETE if complete else {},
     }
     if dimension_names is not None:
         metadata["dimension_names"] = list(dimension_names)
-    spec = {**_spec(path), "metadata": metadata}
-    return _open(spec, path, create=True, open=not replace, delete_existing=replace)
+    # A plane of zeros is stored too, so that it differs from one that was never written.
+    spec = {**_spec(path), "metadata": metadata, "store_data_equal_to_fill_value": True}
+    library, context = _tensorstore()
+    try:
+        return library.open(spec, context=context, create=True, open=True).result()
+    except ValueError as cause:
+        error = system_error(cause, path)
+        if error is not None:
+            raise error from cause
+        reason = f"another array is there already: {_first_line(cause)}"
+        raise UnsavableValueError(str(path), "Zarr", reason) from cause
+
+
+def write_arrays(parts: list[tuple[Any, NDArray[Any]]], path: Path) -> None:
+    """Write values into parts of an opened array at the same time, and wait for all.
+
+    Raises
+    ------
+    StoreAccessError
+        If the system refuses.
+    UnsavableValueError
+        If a part does not take its values.
+    """
+    try:
+        writes = [part.write(np.asarray(values, order="C")) for part, values in parts]
+        for write in writes:
+            write.result()
+    except ValueError as cause:
+        error = system_error(cause, path)
+        raise error or UnsavableValueError(str(path), "Zarr", _first_line(cause)) from cause
+
+
+def node_type(path: Path) -> str | None:
+    """Return ``"array"``, ``"group"``, None where there is no node, or ``"damaged"``."""
+    try:
+        document = _document(path)
+    except CorruptDataError:
+        return "damaged"
+    return None if document is None else str(document.get("node_type"))
 
 
 def open_array(path: Path) -> Any:
@@ -79,26 +132,71 @@ def open_array(path: Path) -> Any:
         If there is none.
     CorruptDataError
         If its metadata cannot be understood.
+    StoreAccessError
+        If the system refuses.
     """
-    if not (path / "zarr.json").is_file():
+    document = _document(path)
+    if document is None or document.get("node_type") == "group":
         raise KeyNotFoundError(path.name, str(path.parent))
-    return _open(_spec(path), path, open=True)
+    attributes = document.get("attributes")
+    is_complete = isinstance(attributes, dict) and attributes.get("hcs") == _COMPLETE["hcs"]
+    spec = {**_spec(path), "fill_missing_data_reads": not is_complete}
+    library, context = _tensorstore()
+    try:
+        return library.open(spec, context=context, open=True).result()
+    except ValueError as cause:
+        raise _read_error(cause, path) from cause
 
 
-def read_array(array: Any, path: Path, region: tuple[slice, ...] | None = None) -> NDArray[Any]:
-    """Return the values of an opened array, or of a region of it.
+def read_array(array: Any, path: Path, region: Region | None = None) -> NDArray[Any]:
+    """Return the values of an opened array, or of a region of it, in an aligned buffer.
 
     Raises
     ------
     CorruptDataError
-        If a chunk is damaged.
+        If a chunk is damaged, or missing where all were stored.
+    ShapeError
+        If the region does not lie inside the array.
     """
-    part = array if region is None else array[region]
+    library, _ = _tensorstore()
+    part = array
+    if region is not None:
+        part = array[checked_region(region, array.shape)][library.d[:].translate_to[0]]
+    values = empty(part.shape, part.dtype.numpy_dtype)
     try:
-        values: NDArray[Any] = np.asarray(part.read().result())
+        library.array(values, copy=False).write(part).result()
     except ValueError as cause:
-        raise CorruptDataError(str(path), "Zarr", _first_line(cause)) from cause
+        raise _read_error(cause, path) from cause
     return values
+
+
+def system_error(cause: Exception, path: Path) -> StoreAccessError | None:
+    """Return our error if the system refused something; tensorstore says it in its text."""
+    found = _SYSTEM_ERROR.search(str(cause))
+    if found is None:
+        return None
+    code = int(found[1])
+    return StoreAccessError(code, os.strerror(code), str(path))
+
+
+def _read_error(cause: Exception, path: Path) -> StorageError:
+    return system_error(cause, path) or CorruptDataError(str(path), "Zarr", _first_line(cause))
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    """Return the metadata of a node, or None where there is no node."""
+    file = path / METADATA
+    try:
+        document = json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as cause:
+        raise StoreAccessError(cause.errno or 0, cause.strerror or "", str(file)) from cause
+    except (ValueError, RecursionError) as cause:
+        raise CorruptDataError(str(file), "Zarr", str(cause)) from cause
+    if not isinstance(document, dict) or not isinstance(document.get("node_type"), str):
+        raise CorruptDataError(str(file), "Zarr", "it does not say what it describes")
+    return document
 
 
 def _one_plane(shape: tuple[int, ...]) -> list[int]:
@@ -108,14 +206,6 @@ def _one_plane(shape: tuple[int, ...]) -> list[int]:
 
 def _spec(path: Path) -> dict[str, Any]:
     return {"driver": "zarr3", "kvstore": {"driver": "file", "path": os.fspath(path) + "/"}}
-
-
-def _open(spec: dict[str, Any], path: Path, **how: bool) -> Any:
-    library, context = _tensorstore()
-    try:
-        return library.open(spec, context=context, **how).result()
-    except ValueError as cause:  # how tensorstore reports metadata that it cannot accept
-        raise CorruptDataError(str(path), "Zarr", _first_line(cause)) from cause
 
 
 @cache
@@ -133,4 +223,5 @@ def _tensorstore() -> tuple[Any, Any]:
 
 
 def _first_line(cause: Exception) -> str:
-    return str(cause).splitlines()[0][:300] if str(cause) else type(cause).__name__
+    text = str(cause).partition(" [tensorstore_spec=")[0].partition("\n")[0]
+    return text[:300] or type(cause).__name__

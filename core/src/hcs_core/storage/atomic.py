@@ -238,18 +238,18 @@ def _swap_function() -> Callable[[bytes, bytes], int] | None:
     """Return the C library's function that swaps two names, where there is one."""
     import ctypes
 
+    folder, name, number = ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
+    system: str = sys.platform
     try:
         library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "linux":
+        if system == "linux":
             renameat2 = library.renameat2
-            renameat2.argtypes = (
-                ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
-            )
+            renameat2.argtypes = (folder, name, folder, name, number)
             here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
             return lambda first, second: int(renameat2(here, first, here, second, swap))
-        if sys.platform == "darwin":
+        if system == "darwin":
             renamex_np = library.renamex_np
-            renamex_np.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint)
+            renamex_np.argtypes = (name, name, number)
             return lambda first, second: int(renamex_np(first, second, 2))  # RENAME_SWAP
     except (AttributeError, OSError, TypeError):  # another C library
         return None

@@ -22,10 +22,8 @@ from hcs_gpu_kernels.primitives import numpy as primitives
 Floats = NDArray[Any]
 Integers = NDArray[np.int64]
 
-OUTLINE_SMOOTHING = 0.035
-"""Sigma, in diameters: a pixel-wide bump on the outline is no hill."""
-BRIGHTNESS_SMOOTHING = 0.07
-"""Sigma, in diameters: neither is a spot of chromatin, a tenth of the nucleus wide."""
+RELIEF_SMOOTHING = 0.05
+"""Sigma, in diameters: neither a bump on the outline nor a spot of chromatin is a hill."""
 SHALLOW = 0.02
 """A hill that rises by less than this share of its height is part of its neighbour."""
 DARK_LINE = 0.5
@@ -33,14 +31,20 @@ DARK_LINE = 0.5
 
 
 def split_touching(
-    mask: NDArray[np.uint8], signal: Floats, diameter_px: float, max_concavity: float
+    labels: NDArray[np.int32],
+    areas: Integers,
+    signal: Floats,
+    diameter_px: float,
+    max_concavity: float,
 ) -> NDArray[np.int32]:
-    """Return a label for every nucleus in the mask, touching ones apart.
+    """Return a label for every nucleus, touching ones apart.
 
     Parameters
     ----------
-    mask : array, shape (y, x), uint8
-        1 on nuclei, 0 elsewhere.
+    labels : array, shape (y, x), int32
+        Connected components, 0 is background; overwritten.
+    areas : array, shape (components + 1,), int64
+        Their pixels.
     signal : array, shape (y, x), float32
         Grey levels above the background.
     diameter_px : float
@@ -51,9 +55,9 @@ def split_touching(
     Returns
     -------
     array, shape (y, x), int32
-        Labels above 0 on the mask, in no particular order and with gaps.
+        Labels above 0 where they were above 0, in no particular order and with gaps.
     """
-    labels, areas = primitives.components(mask)
+    mask = (labels != 0).view(np.uint8)
     suspect = np.zeros(areas.size, bool)
     suspect[_notched(mask, labels, areas, max_concavity * diameter_px)] = True
     where = np.flatnonzero(suspect[labels])
@@ -78,12 +82,17 @@ def notch_depth(hull: NDArray[np.int32], area_px: int) -> float:
     Returns
     -------
     float
-        0 for a convex shape; pixels. The hull's number of pixels is that of its polygon
+        Pixels; 0 for a convex shape. The hull's number of pixels is that of its polygon
         by Pick's theorem, whose lattice points are the steps around it.
     """
-    along = np.abs(hull[1:] - hull[:-1]).max(axis=1, initial=0).sum()
-    back = np.abs(hull[0] - hull[-1]).max()
-    hull_px = primitives.polygon_area(hull) + (int(along) + int(back)) / 2 + 1
+    # Numbers of Python: on a dozen corners they are faster than arrays.
+    corners = hull.tolist()
+    steps = 0
+    last_x, last_y = corners[-1]
+    for x, y in corners:
+        steps += max(abs(x - last_x), abs(y - last_y))
+        last_x, last_y = x, y
+    hull_px = primitives.polygon_area(hull) + steps / 2 + 1
     return max(0.0, hull_px - area_px) / math.sqrt(hull_px)
 
 
@@ -101,11 +110,13 @@ def _notched(
 
 
 def _relief(mask: NDArray[np.uint8], signal: Floats, diameter_px: float) -> Floats:
-    distance = primitives.distance_to_background(mask)
-    smooth = primitives.gaussian(distance, OUTLINE_SMOOTHING * diameter_px)
-    bright = primitives.gaussian(signal, BRIGHTNESS_SMOOTHING * diameter_px)
-    # A pixel inside must stay above the zero outside, however dim.
-    return np.where(mask, smooth * np.sqrt(bright.clip(min=0)) + np.float32(1e-12), 0)
+    relief = np.maximum(signal, np.float32(0))
+    np.sqrt(relief, out=relief)
+    relief *= primitives.distance_to_background(mask)
+    relief = primitives.gaussian(relief, RELIEF_SMOOTHING * diameter_px)
+    relief += np.float32(1e-6)  # a pixel inside stays above the zero outside, however dim
+    relief *= mask
+    return relief
 
 
 @dataclass
@@ -157,8 +168,8 @@ class Hills:
     @classmethod
     def find(cls, relief: Floats, signal: Floats, where: Integers) -> Hills:
         """Return the hills among the pixels with flat indices `where`."""
-        of = _climb(relief, where)
-        hills = _describe(of, where, relief, signal)
+        of, heights = _climb(relief, where)
+        hills = _describe(of, where, heights, signal)
         return cls(of, hills, _borders(of, where, relief, signal, len(hills)))
 
     def join(self, diameter_px: float, max_concavity: float) -> Integers:
@@ -217,8 +228,8 @@ class Hills:
         yield from changed
 
 
-def _climb(relief: Floats, where: Integers) -> Integers:
-    """Return for each pixel the number, from 0, of the summit it climbs to.
+def _climb(relief: Floats, where: Integers) -> tuple[Integers, Floats]:
+    """Return the number, from 0, of the summit each pixel climbs to, and the summits' heights.
 
     From every pixel the way goes to the highest of its eight neighbours, on a plateau to
     the one that comes last in the raster, until none is higher.
@@ -241,23 +252,21 @@ def _climb(relief: Floats, where: Integers) -> Integers:
         climbs_to = further
     is_summit = np.zeros(at.size, bool)
     is_summit[climbs_to] = True
-    summit: Integers = (np.cumsum(is_summit) - 1)[climbs_to]
-    return summit
+    return (np.cumsum(is_summit) - 1)[climbs_to], relief.ravel()[where[is_summit]]
 
 
-def _describe(of: Integers, where: Integers, relief: Floats, signal: Floats) -> list[Hill]:
+def _describe(of: Integers, where: Integers, heights: Floats, signal: Floats) -> list[Hill]:
     area = np.bincount(of)
-    height = np.zeros(area.size)
-    np.maximum.at(height, of, relief.ravel()[where])
     brightness = weighted_level(of, signal.ravel()[where], area.size)
-    y, x = np.divmod(where, relief.shape[1])
-    order = np.argsort(of, kind="stable")
+    y, x = np.divmod(where, signal.shape[1])
+    # A stable sort of 16 bits is a radix sort, twice as fast as one of 64.
+    order = np.argsort(of.astype(np.uint16) if area.size < 65536 else of, kind="stable")
     points = np.stack([x, y], axis=1).astype(np.int32)[order]
     ends = np.cumsum(area).tolist()
     return [
-        Hill(size, primitives.convex_hull(points[end - size : end]), top, level)
-        for size, end, top, level in zip(
-            area.tolist(), ends, height.tolist(), brightness.tolist(), strict=True
+        Hill(size, primitives.convex_hull(points[end - size : end]), height, level)
+        for size, end, height, level in zip(
+            area.tolist(), ends, heights.tolist(), brightness.tolist(), strict=True
         )
     ]
 
@@ -288,7 +297,7 @@ def _borders(
     here, there = here[meets], there[meets]
     low, high = np.minimum(hill[here], hill[there]), np.maximum(hill[here], hill[there])
     pairs, pair = np.unique(low * count + high, return_inverse=True)
-    height, brightness = np.full((2, pairs.size), -np.inf)
+    height, brightness = np.full((2, pairs.size), -np.inf, signal.dtype)
     np.maximum.at(height, pair, np.minimum(heights[here], heights[there]))
     np.maximum.at(brightness, pair, (levels[here] + levels[there]) / 2)
     return {

@@ -143,9 +143,7 @@ def _step_problems(step: FunctionStep) -> list[str]:
     wrong = []
     if step.group_by in step.variable_components:
         wrong.append(f"{step.group_by} is both stacked and grouped by; it can be one of the two")
-    taken = {
-        name for chain in step.patterns.values() for call in chain for name in call.arguments
-    }
+    taken = {name for chain in step.patterns.values() for call in chain for name in call.arguments}
     wrong += [f"{name} is both an input and an argument" for name in step.inputs if name in taken]
     return wrong
 
@@ -217,11 +215,11 @@ def _plan(
         reads=0,
         writes=0,
         functions={
-            call.call.function: call.function
+            call.call.function: call.user_function
             for _, chains in resolved
             for chain in chains.values()
             for call in chain
-            if call.function is not None
+            if call.user_function is not None
         },
     )
     return _with_counts(plan, index, rows, flow.read_channels, problems)
@@ -258,6 +256,7 @@ def _units(
     keys = np.stack([index.column(component)[rows.order] for component in unit_by], axis=1)
     starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)])
     stops = np.r_[starts[1:], len(rows.order)]
+    has_timepoints = len(index.timepoints) > 1
     units: list[PlannedUnit] = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         key = dict(zip(unit_by, keys[start].tolist(), strict=True))
@@ -265,7 +264,7 @@ def _units(
             len(units),
             index.wells[key["well"]],
             index.sites[key["site"]] if "site" in key else None,
-            index.timepoints[key["timepoint"]] if "timepoint" in key else None,
+            index.timepoints[key["timepoint"]] if has_timepoints and "timepoint" in key else None,
             start,
             stop,
         )

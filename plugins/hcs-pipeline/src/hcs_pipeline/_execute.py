@@ -172,7 +172,7 @@ class _Run:
     ) -> tuple[UnitState, dict[str, Columns]]:
         values = runner.run(unit)
         started = time.perf_counter()
-        written = self._output.write(unit, values, runner)
+        written = self._output.write(unit, values)
         rows = unit_tables(
             self.plan, unit, values.tables, list(self._output.images_of(unit)), self.plate.index
         )

@@ -7,7 +7,15 @@ import numpy as np
 from hcs_core.plates import PlateIndex, column_of_well, row_of_well, well_name
 
 # The physical plates in use: wells, rows, columns.
-_PLATES = ((6, 2, 3), (12, 3, 4), (24, 4, 6), (48, 6, 8), (96, 8, 12), (384, 16, 24), (1536, 32, 48))
+_PLATES = (
+    (6, 2, 3),
+    (12, 3, 4),
+    (24, 4, 6),
+    (48, 6, 8),
+    (96, 8, 12),
+    (384, 16, 24),
+    (1536, 32, 48),
+)
 
 
 def field_numbers(index: PlateIndex) -> dict[tuple[int, int], int]:
@@ -27,7 +35,7 @@ def field_numbers(index: PlateIndex) -> dict[tuple[int, int], int]:
 def well_path(well: str) -> str:
     """Return a well's group: ``A02`` lies at ``A/02``."""
     letters = well.rstrip("0123456789")
-    return f"{letters}/{well[len(letters):]}"
+    return f"{letters}/{well[len(letters) :]}"
 
 
 def row_names(count: int) -> list[str]:

@@ -129,17 +129,17 @@ class Flow:
             have = [f"{name}.labels" for name in self.labels]
             self._problem(
                 step,
-                f"{function} needs {argument}: say inputs = {{{argument} = \"Step.labels\"}} "
+                f'{function} needs {argument}: say inputs = {{{argument} = "Step.labels"}} '
                 f"(available: {listed(have)})",
             )
             return
         info = self.labels.get(source.removesuffix(".labels"))
         if info is None or not source.endswith(".labels"):
-            have = tuple(f"{name}.labels" for name in self.labels)
+            known = tuple(f"{name}.labels" for name in self.labels)
             self._problem(
                 step,
                 f"input {argument} = {source!r} is made by no earlier step"
-                f"{near(source, have)} (available: {listed(have)})",
+                f"{near(source, known)} (available: {listed(known)})",
             )
             return
         if channels is None:
@@ -218,11 +218,11 @@ class Flow:
                 f"the plate has no channel {key!r}{near(key, (*known, *names))} "
                 f"(available: {listed(titles)})"
             )
-        return f"the plate has no {component} {key!r}{near(key, known)} (available: {listed(known)})"
+        return (
+            f"the plate has no {component} {key!r}{near(key, known)} (available: {listed(known)})"
+        )
 
-    def _problem(
-        self, step: FunctionStep, message: str, *, severity: str = "fatal"
-    ) -> None:
+    def _problem(self, step: FunctionStep, message: str, *, severity: str = "fatal") -> None:
         self.problems.append(
             Problem("warning" if severity == "warning" else "fatal", message, step=step.name)
         )
@@ -258,7 +258,9 @@ def plan_steps(
                 chains=tuple(walked.chains),
                 variable=tuple(cast("Sequence[Component]", step.variable_components)),
                 group_by=cast("Component | None", step.group_by),
-                inputs={name: source.removesuffix(".labels") for name, source in step.inputs.items()},
+                inputs={
+                    name: source.removesuffix(".labels") for name, source in step.inputs.items()
+                },
                 label_names=flow.label_names(step) if _wants(step, "labels") else {},
                 keeps_planes=later or saved_later,
             )
@@ -315,8 +317,8 @@ def _saved_image(
         wanted = labels.gone if labels else wanted
     kept = [channel for channel in channels if gone.get(channel.index) == wanted]
     if len(kept) < len(channels) and not before:
-        titles = listed([c.title for c in channels if c not in kept])
-        message = f"the image cannot be saved: {titles} has other planes than {kept[0].title}"
+        others = listed([c.title for c in channels if c not in kept])
+        message = f"the image cannot be saved: {others} has other planes than {kept[0].title}"
         return None, [Problem("fatal", message, step=steps[step].name)]
     index = flow.index
     flow.read_channels |= {channel.index for channel in kept}

@@ -23,9 +23,8 @@ from hcs_core.storage import (
 )
 from hcs_pipeline._fields import column_names, field_numbers, plate_size, row_names, well_path
 from hcs_pipeline._ledger import Ledger, UnitState
-from hcs_pipeline._plan import Plan, PlannedUnit, UnitRows
+from hcs_pipeline._plan import Plan, PlannedUnit, SavedImage, UnitRows
 from hcs_pipeline._tables import group_path
-from hcs_pipeline._unit import UnitRunner
 from hcs_pipeline._values import Key, UnitValues
 
 PLATE = "plate.zarr"
@@ -93,9 +92,7 @@ class PlateOutput:
             key = Key(site=site, channel=0, z_index=0, timepoint=timepoint)
             yield key, self.field(unit.well, site).path
 
-    def write(
-        self, unit: PlannedUnit, values: UnitValues, runner: UnitRunner
-    ) -> dict[str, dict[str, Any]]:
+    def write(self, unit: PlannedUnit, values: UnitValues) -> dict[str, dict[str, Any]]:
         """Write a unit's image and labels; return what was written, by field group."""
         image = self._plan.image
         if image is None:
@@ -103,12 +100,12 @@ class PlateOutput:
         written: dict[str, dict[str, Any]] = {}
         for site, field in self.fields_of(unit).items():
             planes = {
-                key: runner.plane(value)
+                key: values.plane(value, self._plate)
                 for key, value in values.saved.items()
                 if key.site == site and key.channel in image.numbers
             }
             if planes:
-                written[field.path] = self._write_image(field, planes)
+                written[field.path] = self._write_image(field, planes, image)
                 written[field.path]["labels"] = self._write_labels(field, site, values)
         return written
 
@@ -133,7 +130,9 @@ class PlateOutput:
         labels = sorted({name for part in parts for name in part["labels"]})
         there = {tuple(plane) for part in parts for plane in part["planes"]}
         missing = [
-            plane for plane in itertools.product(*map(range, image.size)) if plane not in there
+            (t, c, z)
+            for t, c, z in itertools.product(*map(range, image.size))
+            if (t, c, z) not in there
         ]
         self._store.publish_field(field.path, metadata, labels=labels, missing=missing)
         self._published[well_path(field.well)].add(field.number)
@@ -147,9 +146,9 @@ class PlateOutput:
         fields = {path: sorted(numbers) for path, numbers in self._published.items()}
         self._store.publish_plate(fields, rows=row_names(rows), columns=column_names(columns))
 
-    def _write_image(self, field: Field, planes: Mapping[Key, NDArray[Any]]) -> dict[str, Any]:
-        image = self._plan.image
-        assert image is not None  # noqa: S101  `write` has looked
+    def _write_image(
+        self, field: Field, planes: Mapping[Key, NDArray[Any]], image: SavedImage
+    ) -> dict[str, Any]:
         # Channels may differ in dtype; the array takes one that holds all of them exactly.
         dtype = np.result_type(*(plane.dtype for plane in planes.values()))
         placed = {

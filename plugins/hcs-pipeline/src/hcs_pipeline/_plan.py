@@ -259,8 +259,9 @@ class UnitRows:
         return cls(plan.unit_by, index, projections=plan.uses_projections)
 
     def __getitem__(self, unit: PlannedUnit) -> NDArray[np.intp]:
-        rows = slice(unit.start, unit.stop)
-        return self.order[rows][self._used[rows]]
+        span = slice(unit.start, unit.stop)
+        rows: NDArray[np.intp] = self.order[span][self._used[span]]
+        return rows
 
 
 def _plain(value: Any) -> Any:

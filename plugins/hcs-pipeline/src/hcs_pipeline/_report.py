@@ -164,4 +164,3 @@ def _heat_map(plate: Plate, values: Mapping[str, float], failed: set[str]) -> st
         figure.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
-

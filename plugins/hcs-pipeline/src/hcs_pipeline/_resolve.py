@@ -20,7 +20,7 @@ USER_FUNCTIONS = "python"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A call whose function is known.
+    """A call that has been checked; nothing of a kernel is imported for it.
 
     Parameters
     ----------
@@ -28,13 +28,22 @@ class Resolved:
         What goes into the plan.
     contract : FunctionContract
         How the function is called.
-    function : callable, optional
-        The user's function; None for a kernel, which is imported when it is first run.
+    user_function : callable, optional
+        The function itself where it is not a kernel.
     """
 
     call: PlannedCall
     contract: FunctionContract
-    function: Callable[..., Any] | None = None
+    user_function: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCall:
+    """A planned call whose function is imported."""
+
+    call: PlannedCall
+    contract: FunctionContract
+    run: Callable[..., Any]
 
 
 def resolve(call: Call, framework: str | None) -> tuple[Resolved | None, list[str]]:
@@ -48,7 +57,7 @@ def resolve(call: Call, framework: str | None) -> tuple[Resolved | None, list[st
     return _resolve_function(call.function, call, framework)
 
 
-def load(call: PlannedCall, functions: Mapping[str, Callable[..., Any]]) -> Resolved:
+def load(call: PlannedCall, functions: Mapping[str, Callable[..., Any]]) -> LoadedCall:
     """Return a planned call with its contract and its imported function.
 
     Raises
@@ -59,12 +68,12 @@ def load(call: PlannedCall, functions: Mapping[str, Callable[..., Any]]) -> Reso
     library, _, rest = call.function.partition(":")
     if library != USER_FUNCTIONS:
         _, kernel = find_kernel(call.function)
-        return Resolved(call, kernel, kernel.load(call.framework))
+        return LoadedCall(call, kernel, kernel.load(call.framework))
     function = functions.get(call.function) or _imported(rest)
     contract = contract_of(function)
     if contract is None:
         raise UsageError(f"{call.function} has lost its decorator since the plan was made")
-    return Resolved(call, contract, function)
+    return LoadedCall(call, contract, function)
 
 
 def _resolve_kernel(

@@ -88,10 +88,10 @@ class FunctionStep:
 
     func: Pattern
     name: str = ""
-    variable_components: tuple[Component, ...] = ()
-    group_by: Component | None = None
+    variable_components: Sequence[str] = ()
+    group_by: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
-    save: tuple[str, ...] | None = None
+    save: Sequence[str] | None = None
     framework: str | None = None
     patterns: Mapping[str | None, Chain] = field(init=False, repr=False)
 

@@ -169,7 +169,9 @@ def stacked(blocks: Sequence[Table]) -> Columns:
     Empty is NaN among numbers, and the empty text among words.
     """
     names = list(dict.fromkeys(name for block in blocks for name in block))
-    return {name: np.concatenate([_column(block, name, blocks) for block in blocks]) for name in names}
+    return {
+        name: np.concatenate([_column(block, name, blocks) for block in blocks]) for name in names
+    }
 
 
 def _column(block: Table, name: str, blocks: Sequence[Table]) -> NDArray[Any]:

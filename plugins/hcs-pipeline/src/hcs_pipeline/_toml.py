@@ -58,13 +58,13 @@ def parse_pipeline(
         raise PipelineError(where, "steps must be tables: write each under [[steps]]")
     return Pipeline(
         [_step(step, f"{where}, step {number}") for number, step in enumerate(steps, start=1)],
-        name=_typed(document, "name", str, where) or name,
-        description=_typed(document, "description", str, where) or "",
+        name=_typed(document, "name", "text", where) or name,
+        description=_typed(document, "description", "text", where) or "",
     )
 
 
 def _step(table: Mapping[str, Any], where: str) -> FunctionStep:
-    name = _typed(table, "name", str, where)
+    name = _typed(table, "name", "text", where)
     where = f"{where} ({name})" if name else where
     _refuse_unknown(table, _STEP_KEYS, where)
     if "func" not in table:
@@ -73,11 +73,11 @@ def _step(table: Mapping[str, Any], where: str) -> FunctionStep:
         return FunctionStep(
             table["func"],
             name=name or "",
-            variable_components=_typed(table, "variable", list, where) or (),
-            group_by=_typed(table, "group_by", str, where),
-            inputs=_typed(table, "inputs", dict, where) or {},
-            save=_typed(table, "save", list, where),
-            framework=_typed(table, "framework", str, where),
+            variable_components=_typed(table, "variable", "a list", where) or (),
+            group_by=_typed(table, "group_by", "text", where),
+            inputs=_typed(table, "inputs", "a table", where) or {},
+            save=_typed(table, "save", "a list", where),
+            framework=_typed(table, "framework", "text", where),
         )
     except PipelineError as cause:
         raise PipelineError(where, cause.reason) from cause
@@ -90,9 +90,11 @@ def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str
         raise PipelineError(where, reason)
 
 
-def _typed(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+_KINDS = {"text": str, "a list": list, "a table": dict}
+
+
+def _typed(table: Mapping[str, Any], key: str, wanted: str, where: str) -> Any:
     value = table.get(key)
-    if value is not None and not isinstance(value, kind):
-        wanted = {str: "text", list: "a list", dict: "a table"}[kind]
+    if value is not None and not isinstance(value, _KINDS[wanted]):
         raise PipelineError(where, f"{key} must be {wanted}, got {value!r}")
     return value

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.plates import Component
+from hcs_core.plates import Component, Plate
 
 Table = Mapping[str, NDArray[Any]]
 
@@ -27,8 +27,7 @@ class Key(NamedTuple):
 
         A projection over sites keeps the first site, whose field it is written to.
         """
-        gone = {component: 0 for component in components if component != "site"}
-        return self._replace(**gone)
+        return self._replace(**{name: 0 for name in components if name != "site"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +77,17 @@ class UnitValues:
     saved: dict[Key, int | NDArray[Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def plane(self, value: int | NDArray[Any], plate: Plate) -> NDArray[Any]:
+        """Return the pixels of a plane, shape (y, x), reading them if that is still to do."""
+        return plate.read(value) if isinstance(value, int) else value
+
     def labels_for(self, step: str, key: Key) -> NDArray[np.int32]:
         """Return the labels of `step` for a plane: its own, or the one channel's there are."""
         planes = self.labels[step]
         if key in planes:
             return planes[key]
         fitting = [
-            plane
-            for other, plane in planes.items()
-            if other._replace(channel=key.channel) == key
+            plane for other, plane in planes.items() if other._replace(channel=key.channel) == key
         ]
         if len(fitting) != 1:
             raise LookupError(f"{step} made no labels for this plane")

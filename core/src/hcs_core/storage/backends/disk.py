@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
 
@@ -11,19 +12,18 @@ from numpy.typing import NDArray
 
 from hcs_core.errors import (
     CapabilityError,
-    InvalidKeyError,
     KeyExistsError,
     KeyNotFoundError,
     StorageError,
-    StoreAccessError,
     UnknownFormatError,
     UnsavableValueError,
 )
-from hcs_core.storage._formats import FileFormat, ImageFormat, format_for
-from hcs_core.storage._keys import check_key, check_keys
+from hcs_core.storage._formats import FormatTable, ImageFormat
+from hcs_core.storage._keys import Folder, check_keys
 from hcs_core.storage._natural import natural_sort
-from hcs_core.storage._roles import Capability, Item, Mode, Outcome, Region, StorageBackend
-from hcs_core.storage.atomic import atomic_write
+from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend
+from hcs_core.storage._values import Region
+from hcs_core.storage.atomic import access_error, atomic_write, is_temporary, make_folders
 
 
 class DiskBackend(StorageBackend):
@@ -39,9 +39,9 @@ class DiskBackend(StorageBackend):
     capabilities: ClassVar[Capability] = Capability.DURABLE | Capability.LOCAL_PATH
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        self._real_root = os.path.realpath(root)
-        self._formats: dict[str, FileFormat] = {}
+        self._folder = Folder(root)
+        self.root = self._folder.root
+        self._formats = FormatTable()
 
     def local_path(self, key: str) -> Path:
         """Return where the value under `key` lies.
@@ -51,12 +51,7 @@ class DiskBackend(StorageBackend):
         InvalidKeyError
             If the key is not usable, or a link on the way leads out of the root.
         """
-        path = self.root / check_key(key)
-        # A link to a file is allowed only while it stays below the root.
-        real = os.path.realpath(path)
-        if os.path.commonpath([real, self._real_root]) != self._real_root:
-            raise InvalidKeyError(key, f"it leads out of {self.root} through a link")
-        return path
+        return self._folder.path(key)
 
     @classmethod
     def at(cls, root: str | os.PathLike[str]) -> Self:
@@ -67,12 +62,7 @@ class DiskBackend(StorageBackend):
         """Return the values, each read by the format of its extension."""
         if region is not None:
             raise CapabilityError(self.name, "read a region of a file")
-        values = []
-        for key in keys:
-            file_format = self._format(key)
-            with self._open(key) as file:
-                values.append(file_format.read(file, path=key))
-        return values
+        return [self._load(key) for key in keys]
 
     def load_plane(self, key: str, *, page: int = 0) -> NDArray[Any]:
         """Return one page of an image file, shape (y, x), dtype and values as stored.
@@ -84,10 +74,10 @@ class DiskBackend(StorageBackend):
         CapabilityError
             If the file's format holds no images.
         """
-        image_format = self._format(key)
+        image_format = self._formats.get(key)
         if not isinstance(image_format, ImageFormat):
             raise CapabilityError(self.name, f"read pixels from {key!r}")
-        with self._open(key) as file:
+        with self._opened(key) as file:
             return image_format.read_plane(file, page=page, path=key)
 
     def save_batch(
@@ -99,66 +89,82 @@ class DiskBackend(StorageBackend):
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file under this key."""
-        return self.local_path(key).is_file()
+        return os.path.isfile(self._folder.path_to_read(key))
 
     def list(
         self, prefix: str = "", *, suffixes: tuple[str, ...] = (), recursive: bool = True
     ) -> Iterator[str]:
         """Yield the keys of the files below `prefix` in natural order."""
         start = self.local_path(prefix) if prefix else self.root
+        endings = tuple(suffix.lower() for suffix in suffixes) or ("",)
         found: list[str] = []
         pending = [(str(start), prefix)]
         while pending:
             folder, key = pending.pop()
             for entry in _entries(folder):
-                name = f"{key}/{entry.name}".lstrip("/")
+                name = f"{key}/{entry.name}" if key else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     if recursive:
                         pending.append((entry.path, name))
-                elif not suffixes or entry.name.lower().endswith(suffixes):
+                elif entry.name.lower().endswith(endings) and self._is_value(entry):
                     found.append(name)
         yield from natural_sort(found)
 
     def delete(self, key: str) -> None:
         """Remove the file under `key`."""
+        path = self.local_path(key)
+        if not path.is_file():
+            raise KeyNotFoundError(key, str(self.root))
         try:
-            self.local_path(key).unlink()
+            path.unlink()
         except FileNotFoundError as cause:
             raise KeyNotFoundError(key, str(self.root)) from cause
         except OSError as cause:
-            raise _access_error(cause, key) from cause
+            raise access_error(cause, path) from cause
 
-    def _open(self, key: str) -> BinaryIO:
+    def _is_value(self, entry: os.DirEntry[str]) -> bool:
+        """Return whether a directory entry is a whole file that a key may lead to."""
+        if is_temporary(entry.name) or not entry.is_file():
+            return False
+        return not entry.is_symlink() or self._folder.holds(entry.path)
+
+    def _load(self, key: str) -> Any:
+        file_format = self._formats.get(key)
+        with self._opened(key) as file:
+            return file_format.read(file, path=key)
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[BinaryIO]:
+        """Open the file under `key`; what the system refuses becomes our error."""
+        path = self._folder.path_to_read(key)
         try:
-            return self.local_path(key).open("rb")
-        except FileNotFoundError as cause:
+            with open(path, "rb") as file:
+                yield file
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as cause:
             raise KeyNotFoundError(key, str(self.root)) from cause
+        except StorageError:
+            raise
         except OSError as cause:
-            raise _access_error(cause, key) from cause
+            raise access_error(cause, path) from cause
 
     def _save(self, item: Item, mode: Mode, *, durable: bool) -> Outcome:
         try:
-            file_format = self._format(item.key)
+            file_format = self._formats.get(item.key)
             path = self.local_path(item.key)
             if mode == "create" and path.exists():
                 raise KeyExistsError(item.key, str(self.root))
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent, durable=durable)
             with atomic_write(path, replace=mode == "replace", durable=durable) as file:
                 file_format.write(file, item.value, path=item.key)
         except UnknownFormatError as cause:
             return Outcome(item.key, UnsavableValueError(item.key, "a file", str(cause)))
+        except KeyExistsError:  # found at once, or when the name was to be taken
+            return Outcome(item.key, KeyExistsError(item.key, str(self.root)))
         except StorageError as cause:
             return Outcome(item.key, cause)
         except OSError as cause:
-            return Outcome(item.key, _access_error(cause, item.key))
+            return Outcome(item.key, access_error(cause, item.key))
         return Outcome(item.key)
-
-    def _format(self, key: str) -> FileFormat:
-        """Return the format of a key, looked up once per extension."""
-        suffix = "".join(Path(key).suffixes[-2:]).lower()
-        if suffix not in self._formats:
-            self._formats[suffix] = format_for(key)
-        return self._formats[suffix]
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -168,8 +174,4 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     except FileNotFoundError:  # nothing is stored there yet
         return []
     except OSError as cause:
-        raise _access_error(cause, folder) from cause
-
-
-def _access_error(cause: OSError, path: str) -> StoreAccessError:
-    return StoreAccessError(cause.errno or 0, cause.strerror or str(cause), path)
+        raise access_error(cause, folder) from cause

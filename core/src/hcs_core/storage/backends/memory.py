@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from hcs_core.arrays import empty
 from hcs_core.errors import CapabilityError, KeyExistsError, KeyNotFoundError, UnsavableValueError
 from hcs_core.storage._keys import check_key, check_keys
 from hcs_core.storage._natural import natural_sort
-from hcs_core.storage._roles import Capability, Item, Mode, Outcome, Region, StorageBackend
+from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend
+from hcs_core.storage._values import Region, checked_array, checked_region
 
 
 class MemoryBackend(StorageBackend):
@@ -52,42 +54,51 @@ class MemoryBackend(StorageBackend):
         self, prefix: str = "", *, suffixes: tuple[str, ...] = (), recursive: bool = True
     ) -> Iterator[str]:
         """Yield the keys below `prefix` in natural order."""
-        start = f"{prefix}/" if prefix else ""
+        start = f"{check_key(prefix)}/" if prefix else ""
+        endings = tuple(suffix.lower() for suffix in suffixes) or ("",)
         for key in natural_sort(self._values):
-            rest = key.removeprefix(start)
-            if not key.startswith(start) or (not recursive and "/" in rest):
+            if not key.startswith(start) or not key.lower().endswith(endings):
                 continue
-            if not suffixes or key.lower().endswith(suffixes):
+            if recursive or "/" not in key.removeprefix(start):
                 yield key
 
     def delete(self, key: str) -> None:
         """Remove the value under `key`."""
-        if self._values.pop(check_key(key), None) is None:
+        if check_key(key) not in self._values:
             raise KeyNotFoundError(key, "memory")
+        del self._values[key]
 
     def _load(self, key: str, region: Region | None) -> Any:
         if key not in self._values:
             raise KeyNotFoundError(key, "memory")
         value = self._values[key]
-        if isinstance(value, np.ndarray):
-            view = value[region] if region is not None else value.view()
-            view.flags.writeable = False
-            return view
+        if type(value) is np.ndarray:
+            view = value if region is None else value[checked_region(region, value.shape)]
+            return view.view()  # read-only, as the stored array
         if region is not None:
             raise CapabilityError(self.name, f"read a region of {key!r}, it is no array")
         return copy.deepcopy(value)
 
     def _save(self, item: Item, mode: Mode) -> Outcome:
-        if item.value is None:
-            return Outcome(item.key, UnsavableValueError(item.key, "memory", "it is None"))
         if mode == "create" and item.key in self._values:
             return Outcome(item.key, KeyExistsError(item.key, "memory"))
-        value = item.value
-        if isinstance(value, np.ndarray):
-            if value.dtype.hasobject:
-                reason = "an array of objects cannot be copied exactly"
-                return Outcome(item.key, UnsavableValueError(item.key, "memory", reason))
-            self._values[item.key] = value.copy()
-        else:
-            self._values[item.key] = copy.deepcopy(value)
+        try:
+            self._values[item.key] = _copied(item)
+        except UnsavableValueError as cause:
+            return Outcome(item.key, cause)
         return Outcome(item.key)
+
+
+def _copied(item: Item) -> Any:
+    """Return a copy of the value that nobody else holds, of an array a read-only one."""
+    value = item.value
+    if isinstance(value, np.ndarray):
+        stored = empty(value.shape, checked_array(value, item.key, "memory").dtype)
+        stored[...] = value
+        stored.flags.writeable = False
+        return stored
+    try:
+        return copy.deepcopy(value)
+    except Exception as cause:  # foreign code: a type decides itself how it is copied
+        reason = f"{type(value).__name__} cannot be copied: {cause}"
+        raise UnsavableValueError(item.key, "memory", reason) from cause

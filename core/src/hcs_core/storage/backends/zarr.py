@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
+from numpy.typing import NDArray
 
-from hcs_core.errors import (
-    CorruptDataError,
-    KeyExistsError,
-    KeyNotFoundError,
-    StorageError,
-    StoreAccessError,
-    UnsavableValueError,
-)
-from hcs_core.storage._keys import check_key, check_keys
+from hcs_core.errors import InvalidKeyError, KeyExistsError, KeyNotFoundError, StorageError
+from hcs_core.storage._keys import Folder, check_keys
 from hcs_core.storage._natural import natural_sort
-from hcs_core.storage._roles import Capability, Item, Mode, Outcome, Region, StorageBackend
-from hcs_core.storage._zarr_array import create_array, open_array, read_array, savable
+from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend
+from hcs_core.storage._values import Region, checked_pixels
+from hcs_core.storage._zarr_array import (
+    create_array,
+    node_type,
+    open_array,
+    read_array,
+    write_arrays,
+)
+from hcs_core.storage.atomic import access_error, exchange, is_temporary, temporary_path
 
-_METADATA = "zarr.json"
+# A damaged array is there too: loading it says what is wrong, saving replaces it.
+_IS_THERE = ("array", "damaged")
 
 
 class ZarrBackend(StorageBackend):
@@ -41,7 +42,8 @@ class ZarrBackend(StorageBackend):
     capabilities: ClassVar[Capability] = Capability.REGION | Capability.LOCAL_PATH
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+        self._folder = Folder(root)
+        self.root = self._folder.root
 
     @classmethod
     def at(cls, root: str | os.PathLike[str]) -> Self:
@@ -50,8 +52,7 @@ class ZarrBackend(StorageBackend):
 
     def load_batch(self, keys: Sequence[str], *, region: Region | None = None) -> list[Any]:
         """Return the arrays, or a region of each."""
-        paths = [self.root / check_key(key) for key in keys]
-        return [read_array(open_array(path), path, region) for path in paths]
+        return [self._load(key, region) for key in keys]
 
     def save_batch(
         self, items: Sequence[Item], *, mode: Mode = "create", durable: bool = False
@@ -64,83 +65,100 @@ class ZarrBackend(StorageBackend):
 
     def exists(self, key: str) -> bool:
         """Return whether there is an array under this key."""
-        return _node_type(self.root / check_key(key)) == "array"
+        return node_type(self._folder.path(key)) in _IS_THERE
 
     def list(
         self, prefix: str = "", *, suffixes: tuple[str, ...] = (), recursive: bool = True
     ) -> Iterator[str]:
         """Yield the keys of the arrays below `prefix` in natural order."""
-        start = self.root / check_key(prefix) if prefix else self.root
+        start = self._folder.path(prefix) if prefix else self.root
+        endings = tuple(suffix.lower() for suffix in suffixes) or ("",)
         found: list[str] = []
         for folder, below, _ in os.walk(start):
             path = Path(folder)
-            if not recursive and path != start:
+            below[:] = [name for name in below if not is_temporary(name)]
+            if path == start:
+                continue
+            if not recursive:
                 below.clear()  # arrays right below the prefix are yielded, nothing deeper
-            if path != start and _node_type(path) == "array":
+            if node_type(path) in _IS_THERE:
                 below.clear()  # only chunks lie below an array
                 found.append(path.relative_to(self.root).as_posix())
-        endings = suffixes or ("",)
         yield from natural_sort(key for key in found if key.lower().endswith(endings))
 
     def delete(self, key: str) -> None:
         """Remove the array under `key`."""
-        path = self.root / check_key(key)
-        if _node_type(path) != "array":
+        path = self._folder.path(key)
+        if node_type(path) not in _IS_THERE:
             raise KeyNotFoundError(key, str(self.root))
-        shutil.rmtree(_renamed_away(path))
+        away = temporary_path(path)
+        try:
+            os.rename(path, away)  # so that no reader sees it half removed
+            shutil.rmtree(away)
+        except OSError as cause:
+            raise access_error(cause, path) from cause
+
+    def _load(self, key: str, region: Region | None) -> Any:
+        path = self._folder.path(key)
+        try:
+            return read_array(open_array(path), path, region)
+        except KeyNotFoundError as cause:
+            raise KeyNotFoundError(key, str(self.root)) from cause
 
     def _save(self, item: Item, mode: Mode) -> Outcome:
-        path = self.root / item.key
         try:
-            if mode == "create" and path.exists():
+            value = checked_pixels(item.value, item.key, "Zarr")
+            path = self._folder.path(item.key)
+            self._check_place(item.key, path)
+            if mode == "create" and node_type(path) in _IS_THERE:
                 raise KeyExistsError(item.key, str(self.root))
-            _write_whole(path, _checked(item))
+            _write_whole(path, value, replace=mode == "replace")
+        except KeyExistsError:  # found at once, or when the name was to be taken
+            return Outcome(item.key, KeyExistsError(item.key, str(self.root)))
         except StorageError as cause:
             return Outcome(item.key, cause)
         except OSError as cause:
-            error = StoreAccessError(cause.errno or 0, cause.strerror or str(cause), str(path))
-            return Outcome(item.key, error)
+            return Outcome(item.key, access_error(cause, item.key))
         return Outcome(item.key)
 
+    def _check_place(self, key: str, path: Path) -> None:
+        """Refuse a key inside an array, and one that other arrays lie below."""
+        if path.is_dir() and node_type(path) not in _IS_THERE and any(path.iterdir()):
+            raise InvalidKeyError(key, "it is a group: other arrays lie below it")
+        above = path.parent
+        while above != self.root:
+            if node_type(above) in _IS_THERE:
+                raise InvalidKeyError(key, f"{above.name!r} is an array, it lies inside of that")
+            above = above.parent
 
-def _checked(item: Item) -> np.ndarray[Any, np.dtype[Any]]:
-    value = item.value
-    if not isinstance(value, np.ndarray) or not value.ndim:
-        reason = f"needs an array of at least one axis, got {type(value).__name__}"
-        raise UnsavableValueError(item.key, "Zarr", reason)
-    if not savable(value.dtype):
-        raise UnsavableValueError(item.key, "Zarr", f"dtype {value.dtype} is not one it can hold")
-    return value
 
-
-def _write_whole(path: Path, value: np.ndarray[Any, np.dtype[Any]]) -> None:
-    """Write an array beside its place, then rename it there."""
-    staged = path.with_name(f"{path.name}.hcs-tmp-{os.getpid()}-{secrets.token_hex(4)}")
+def _write_whole(path: Path, value: NDArray[Any], *, replace: bool) -> None:
+    """Write an array beside its place, then give it its name in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(temporary_path(path))
     try:
-        create_array(staged, value.shape, value.dtype).write(value).result()
-        old = _renamed_away(path) if path.exists() else None
+        array = create_array(staged, value.shape, value.dtype, complete=True)
+        write_arrays([(array, value)], staged)
+        _publish(staged, path, replace=replace)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)  # what failed, or the old array
+
+
+def _publish(staged: Path, path: Path, *, replace: bool) -> None:
+    """Rename a folder to its place; afterwards the old one, if any, lies at `staged`."""
+    try:
+        os.rename(staged, path)  # refuses a folder that is not empty
+    except OSError as cause:
+        if cause.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not path.is_dir():
+            raise
+        if not replace:
+            raise KeyExistsError(path.name, str(path.parent)) from cause
+    else:
+        return
+    if not exchange(staged, path):
+        # Two steps where the system has no single one: killed between them, the old array
+        # is still there under its temporary name.
+        away = Path(temporary_path(path))
+        os.rename(path, away)
         os.rename(staged, path)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
-    if old is not None:
-        shutil.rmtree(old)
-
-
-def _renamed_away(path: Path) -> Path:
-    """Give a folder a temporary name, so that no reader sees it half removed."""
-    away = path.with_name(f"{path.name}.hcs-tmp-{os.getpid()}-{secrets.token_hex(4)}")
-    os.rename(path, away)
-    return away
-
-
-def _node_type(path: Path) -> str | None:
-    """Return ``"array"`` or ``"group"``, or None where there is no Zarr node."""
-    try:
-        document = json.loads((path / _METADATA).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as cause:
-        raise CorruptDataError(str(path / _METADATA), "Zarr", str(cause)) from cause
-    return str(document.get("node_type"))
+        shutil.rmtree(away, ignore_errors=True)

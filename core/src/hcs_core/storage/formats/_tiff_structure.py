@@ -15,16 +15,20 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.arrays import empty
+from hcs_core.storage._values import read_into_aligned
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _FILL_ORDER, _OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _COUNTS = 266, 273, 277, 278, 279
 _PREDICTOR, _SAMPLE_FORMAT = 317, 339
+_WANTED = frozenset(
+    {_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _OFFSETS, _SAMPLES}
+    | {_ROWS_PER_STRIP, _COUNTS, _PREDICTOR, _SAMPLE_FORMAT}
+)
 # What makes a page more than strips of grey levels: tiles, volumes, Zeiss LSM.
 _UNUSUAL = frozenset({322, 323, 324, 325, 32997, 34412})
 _KINDS = {1: "u", 2: "i", 3: "f"}
 _TYPES = {3: ("H", 2), 4: ("I", 4)}  # SHORT, LONG: code of struct, bytes
-_DTYPES = frozenset("u1 u2 u4 u8 i1 i2 i4 i8 f2 f4 f8".split())  # noqa: SIM905 - reads better
+_DTYPES = frozenset({"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"})
 
 _Tags = dict[int, tuple[int, ...]]
 
@@ -75,11 +79,9 @@ def read_plain_plane(file: BinaryIO, page: int) -> NDArray[np.generic] | None:
     size = shape[0] * shape[1] * dtype.itemsize
     if start is None or start + size > file.seek(0, 2):
         return None
-    plane = empty(shape, dtype.newbyteorder("="))
     file.seek(start)
-    if file.readinto(plane.reshape(-1).view(np.uint8).data) != size:
-        return None
-    if dtype.itemsize > 1 and order != _NATIVE:
+    plane = read_into_aligned(file, shape, dtype.newbyteorder("="))
+    if plane is not None and dtype.itemsize > 1 and order != _NATIVE:
         plane.byteswap(inplace=True)
     return plane
 
@@ -132,7 +134,7 @@ def _tags(file: BinaryIO, order: str, page: int) -> _Tags | None:
     for tag, kind, number, inline in struct.iter_unpack(f"{order}HHI4s", file.read(12 * count)):
         if tag in _UNUSUAL or tag in tags:
             return None
-        if kind in _TYPES and tag < _SAMPLE_FORMAT + 1:
+        if tag in _WANTED and kind in _TYPES:
             code, size = _TYPES[kind]
             content = inline
             if number * size > 4:

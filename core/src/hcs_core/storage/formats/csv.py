@@ -133,5 +133,5 @@ def _typed(words: tuple[str, ...]) -> NDArray[Any]:
     if _NUMBERS.fullmatch(lines):
         return np.array([word or "nan" for word in words], dtype=np.str_).astype(np.float64)
     if _BOOLEANS.fullmatch(lines):
-        return text == "True"
+        return np.equal(text, "True")
     return text

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from hcs_core.arrays import empty
 from hcs_core.errors import CorruptDataError
 from hcs_core.storage._formats import FileFormat
-from hcs_core.storage._values import checked_array
+from hcs_core.storage._values import checked_array, read_into_aligned
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # What NumPy raises on a header that is not one; it parses it as a Python literal.
@@ -36,8 +35,8 @@ class NpyFormat(FileFormat):
             reason = f"{declared} bytes of values are declared, {stored} stored"
             raise CorruptDataError(path, "NPY", reason)
         file.seek(start)
-        array = empty(shape[::-1] if fortran_order else shape, dtype)
-        if declared and file.readinto(array.reshape(-1).view(np.uint8).data) != declared:
+        array = read_into_aligned(file, shape[::-1] if fortran_order else shape, dtype)
+        if array is None:
             raise CorruptDataError(path, "NPY", "it was cut short while it was read")
         return array.T if fortran_order else array
 

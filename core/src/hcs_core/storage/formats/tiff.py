@@ -7,7 +7,6 @@ import struct
 from types import ModuleType
 from typing import Any, BinaryIO, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays import empty

@@ -151,20 +151,29 @@ def components(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.i
     return labels, np.bincount(labels.ravel(), minlength=count)
 
 
-def fill_holes(mask: NDArray[np.uint8], largest_px: float) -> NDArray[np.uint8]:
-    """Return a 0/1 mask in which holes of at most `largest_px` pixels are filled."""
+def tidy(
+    mask: NDArray[np.uint8], *, largest_hole_px: float, smallest_piece_px: float = 0
+) -> NDArray[np.uint8]:
+    """Return a 0/1 mask with its small holes filled and its crumbs gone.
+
+    Sizes are those of the outlines, which run through the object's border pixels: a hole's
+    is larger than the hole, a piece's is corrected for it and may be too large by a few
+    pixels, never too small.
+    """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    if tree is None:
-        return mask
-    # A hole's contour runs through the object's pixels around it, hence a little larger.
-    holes = [
-        contour
-        for contour, (_, _, _, parent) in zip(contours, tree[0], strict=True)
-        if parent >= 0 and cv2.contourArea(contour) <= largest_px
-    ]
-    filled = mask.copy()
-    cv2.drawContours(filled, holes, -1, 1, thickness=cv2.FILLED)
-    return filled
+    holes, crumbs = [], []
+    for contour, (_, _, _, parent) in zip(contours, () if tree is None else tree[0], strict=True):
+        enclosed = cv2.contourArea(contour)
+        if parent >= 0:
+            if enclosed <= largest_hole_px:
+                holes.append(contour)
+        elif enclosed < smallest_piece_px:
+            if enclosed + cv2.arcLength(contour, closed=True) / 2 + 1 < smallest_piece_px:
+                crumbs.append(contour)
+    tidied = mask.copy()
+    cv2.drawContours(tidied, holes, -1, 1, thickness=cv2.FILLED)
+    cv2.drawContours(tidied, crumbs, -1, 0, thickness=cv2.FILLED)
+    return tidied
 
 
 def outlines(mask: NDArray[np.uint8]) -> list[NDArray[np.int32]]:

@@ -42,7 +42,7 @@ def stop_if_fatal(report: CompileReport, *, as_json: bool) -> Plan:
         problems = [problem.as_dict() for problem in report.problems]
         fail_json(str(error), error.exit_code, problems=problems)
     tell_problems(report.problems)
-    click.get_current_context().exit(error.exit_code)
+    raise click.exceptions.Exit(error.exit_code)
 
 
 def tell_problems(problems: Sequence[Problem]) -> None:

@@ -65,9 +65,7 @@ def _print(plan: Plan) -> None:
         leaves = sorted(step.label_names.values())
         if plan.image is not None and plan.image.step == position:
             leaves.append("image")
-        table.add_row(
-            step.name, " | ".join(calls), ", ".join(step.variable), ", ".join(leaves)
-        )
+        table.add_row(step.name, " | ".join(calls), ", ".join(step.variable), ", ".join(leaves))
     console.print(table)
     per_unit = ", ".join(plan.unit_by)
     console.print(
