@@ -97,7 +97,7 @@ def score(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from skimage.segmentation import relabel_sequential
+    from skimage import segmentation
 
     from hcs_gpu_kernels import segment_nuclei
 
@@ -111,7 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
         return segment_nuclei(image, pixel_size_um=PIXEL_SIZE_UM)
 
     def plain(image: NDArray[Any]) -> Labels:
-        labels: Labels = relabel_sequential(baseline.segment(image))[0]
+        relabel: Any = segmentation.relabel_sequential  # as the script does; untyped
+        labels: Labels = relabel(baseline.segment(image))[0]
         return labels
 
     runs: dict[str, Segment] = {
@@ -122,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = [score(name, run, fields, baseline.f1) for name, run in runs.items()]
     nuclei = sum(int(truth.max()) for _, truth in fields)
     print(f"{len(fields)} fields, {nuclei} nuclei")
-    print(f"{'':32}{'F1@0.5':>8}{'F1@0.7':>8}{'worst':>8}{'count err':>12}{'a field':>13}{'speed':>9}")
+    print(f"{'':32}  F1@0.5  F1@0.7   worst   count err      a field    speed")
     for result in results:
         print(result.row(results[0].seconds))
     return 0

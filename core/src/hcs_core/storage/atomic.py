@@ -28,7 +28,6 @@ _MOST_BYTES = 180
 # A temporary file this old was left by a process that died; a live one is written to.
 STALE_S = 24 * 3600.0
 
-_BINARY = getattr(os, "O_BINARY", 0)
 # How file systems say that they have no hard links (exFAT, some network shares).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -65,12 +64,12 @@ def atomic_write(
     target = os.path.realpath(path)
     temporary = temporary_path(target)
     try:
-        # O_EXCL with mode 0666 leaves the permissions to the user's umask.
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        # "x" fails on a name that is taken and leaves the permissions to the user's umask.
+        file = open(temporary, "x+b")  # noqa: SIM115 - closed below
     except OSError as cause:
         raise access_error(cause, target) from cause
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with file:
             yield file
             file.flush()
             if durable:

@@ -78,7 +78,7 @@ class Regions:
 
     def total(self, weights: NDArray[Any]) -> Floats:
         """Return the sum of one number a pixel over each object."""
-        return np.bincount(self.of, weights, self.count)
+        return np.asarray(np.bincount(self.of, weights, self.count), np.float64)
 
     def mean(self, weights: NDArray[Any]) -> Floats:
         """Return the mean of one number a pixel over each object."""
@@ -131,7 +131,8 @@ class Regions:
         for worth, steps in ((2, FOUR_NEIGHBOURS), (10, DIAGONALS)):
             for dy, dx in steps:
                 code += worth * (border[at + dy * (width + 2) + dx] == own)
-        return np.bincount(own - 1, _LENGTH_OF_CODE[code], self.count)
+        lengths = np.bincount(own - 1, _LENGTH_OF_CODE[code], self.count)
+        return np.asarray(lengths, np.float64)
 
     def middle_values(self, values: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
         """Return least, median and greatest of one number a pixel, for each object."""

@@ -9,8 +9,8 @@ one nucleus.
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def split_touching(
     if where.size:
         relief = _relief(mask, signal, diameter_px)
         hills = Hills.find(relief, signal, where)
-        joined = hills.join(diameter_px, max_concavity)
+        joined = hills.join(max_concavity * diameter_px)
         labels.ravel()[where] = joined + areas.size
     return labels
 
@@ -119,7 +119,7 @@ def _relief(mask: NDArray[np.uint8], signal: Floats, diameter_px: float) -> Floa
     return relief
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Hill:
     """One hill of the relief, or several that were joined."""
 
@@ -128,8 +128,19 @@ class Hill:
     height: float
     brightness: float
 
+    def united_with(self, other: Hill) -> Hill:
+        """Return the two as one."""
+        area = self.area_px + other.area_px
+        light = self.brightness * self.area_px + other.brightness * other.area_px
+        return Hill(
+            area,
+            primitives.convex_hull(np.concatenate([self.hull, other.hull])),
+            max(self.height, other.height),
+            light / area,
+        )
 
-@dataclass
+
+@dataclass(frozen=True, slots=True)
 class Border:
     """Where two hills meet: the highest and the brightest place on the way across."""
 
@@ -140,12 +151,11 @@ class Border:
         """Return the border of two hills that became one."""
         if other is None:
             return self
-        return Border(
-            max(self.height, other.height), max(self.brightness, other.brightness)
-        )
+        return Border(max(self.height, other.height), max(self.brightness, other.brightness))
 
 
-Pair = tuple[int, int]
+Borders = list[dict[int, Border]]
+"""For each hill its neighbours, and the border with each; every border stands twice."""
 
 
 class Hills:
@@ -156,14 +166,16 @@ class Hills:
     of : array, shape (pixels,)
         The hill that each pixel belongs to.
     hills : list of Hill
-    borders : dict of pairs to Border
-        Only hills that touch along rows or columns have one.
+    borders : list of dict of int to Border
+        Of hills that touch along rows or columns.
     """
 
-    def __init__(self, of: Integers, hills: list[Hill], borders: dict[Pair, Border]) -> None:
+    def __init__(self, of: Integers, hills: list[Hill], borders: Borders) -> None:
         self._of = of
         self._hills = hills
         self._borders = borders
+        self._owner = list(range(len(hills)))
+        self._joins = [0] * len(hills)
 
     @classmethod
     def find(cls, relief: Floats, signal: Floats, where: Integers) -> Hills:
@@ -172,60 +184,70 @@ class Hills:
         hills = _describe(of, where, heights, signal)
         return cls(of, hills, _borders(of, where, relief, signal, len(hills)))
 
-    def join(self, diameter_px: float, max_concavity: float) -> Integers:
-        """Return the number, from 0, of the nucleus that each pixel belongs to."""
-        scale = max_concavity * diameter_px
-        owner = np.arange(len(self._hills))
-        costs = {pair: self._cost_of_joining(pair, scale) for pair in self._borders}
-        while costs:
-            pair = min(costs, key=costs.__getitem__)
-            if costs[pair] >= 1:
-                break
-            first, second = pair
-            owner[owner == second] = first
-            self._hills[first] = self._union(pair)
-            for touched in self._reconnect(pair, costs):
-                costs[touched] = self._cost_of_joining(touched, scale)
+    def join(self, notch_px: float) -> Integers:
+        """Return the number, from 0, of the nucleus that each pixel belongs to.
+
+        Of all pairs of neighbours the most convincing is joined first, until none is left
+        that may be. `notch_px` is the depth of notches that alone part two.
+        """
+        queue: list[tuple[float, int, int, int, int]] = []
+        for first, neighbours in enumerate(self._borders):
+            for second in neighbours:
+                if first < second:
+                    self._enqueue(queue, first, second, notch_px)
+        while queue:
+            _, first, second, *joins = heapq.heappop(queue)
+            if joins != [self._joins[first], self._joins[second]]:
+                continue  # one of them has changed since, and was enqueued again
+            self._unite(first, second)
+            for neighbour in self._borders[first]:
+                self._enqueue(queue, first, neighbour, notch_px)
+        owner = np.array(self._owner)
+        while not np.array_equal(further := owner[owner], owner):
+            owner = further
         return owner[self._of]
 
-    def _cost_of_joining(self, pair: Pair, notch_px: float) -> float:
+    def _enqueue(
+        self,
+        queue: list[tuple[float, int, int, int, int]],
+        first: int,
+        second: int,
+        notch_px: float,
+    ) -> None:
+        first, second = min(first, second), max(first, second)
+        cost = self._cost_of_joining(first, second, notch_px)
+        if cost < 1:
+            joins = self._joins[first], self._joins[second]
+            heapq.heappush(queue, (cost, first, second, *joins))
+
+    def _cost_of_joining(self, first: int, second: int, notch_px: float) -> float:
         """Return how little the two look like one nucleus; from 1 on they are two.
 
         Notches as deep as allowed, or a line as dark as allowed, are 1 each; less of the
         one and less of the other add up. A line brighter than the nuclei speaks for one.
         """
-        one, two, border = self._hills[pair[0]], self._hills[pair[1]], self._borders[pair]
+        one, two = self._hills[first], self._hills[second]
+        border = self._borders[first][second]
         if border.height >= (1 - SHALLOW) * min(one.height, two.height):
             return -math.inf
-        union = self._union(pair)
+        union = one.united_with(two)
         notch = notch_depth(union.hull, union.area_px) / notch_px
-        darker = 1 - border.brightness / min(one.brightness, two.brightness)
+        dimmer = min(one.brightness, two.brightness)
+        darker = 1 - border.brightness / dimmer if dimmer > 0 else 0.0
         return notch + darker / DARK_LINE
 
-    def _union(self, pair: Pair) -> Hill:
-        one, two = (self._hills[index] for index in pair)
-        area = one.area_px + two.area_px
-        return Hill(
-            area,
-            primitives.convex_hull(np.concatenate([one.hull, two.hull])),
-            max(one.height, two.height),
-            (one.brightness * one.area_px + two.brightness * two.area_px) / area,
-        )
-
-    def _reconnect(self, joined: Pair, costs: dict[Pair, float]) -> Iterator[Pair]:
-        """Give the first of the joined pair the second's borders; yield its new ones."""
-        first, second = joined
-        changed: dict[Pair, Border] = {}
-        for pair in [pair for pair in self._borders if first in pair or second in pair]:
-            border = self._borders.pop(pair)
-            del costs[pair]
-            if pair == joined:
-                continue
-            other = pair[1] if pair[0] in joined else pair[0]
-            new = (min(first, other), max(first, other))
-            changed[new] = border.merged_with(changed.get(new))
-        self._borders |= changed
-        yield from changed
+    def _unite(self, first: int, second: int) -> None:
+        """Make the second hill, with its borders, part of the first."""
+        self._hills[first] = self._hills[first].united_with(self._hills[second])
+        self._owner[second] = first
+        self._joins[first] += 1
+        self._joins[second] = -1
+        for neighbour, border in self._borders[second].items():
+            del self._borders[neighbour][second]
+            if neighbour != first:
+                merged = border.merged_with(self._borders[first].get(neighbour))
+                self._borders[first][neighbour] = self._borders[neighbour][first] = merged
+        self._borders[second] = {}
 
 
 def _climb(relief: Floats, where: Integers) -> tuple[Integers, Floats]:
@@ -271,7 +293,7 @@ def _describe(of: Integers, where: Integers, heights: Floats, signal: Floats) ->
     ]
 
 
-def weighted_level(of: Integers, signal: Floats, count: int) -> Floats:
+def weighted_level(of: NDArray[Any], signal: Floats, count: int) -> Floats:
     """Return each object's mean signal, weighted by itself: the level of its bright part.
 
     Unlike a percentile it needs no sorting, and the dim rim hardly counts.
@@ -282,9 +304,7 @@ def weighted_level(of: Integers, signal: Floats, count: int) -> Floats:
     return np.divide(squares, total, out=np.zeros(count), where=total > 0)
 
 
-def _borders(
-    of: Integers, where: Integers, relief: Floats, signal: Floats, count: int
-) -> dict[Pair, Border]:
+def _borders(of: Integers, where: Integers, relief: Floats, signal: Floats, count: int) -> Borders:
     rows, columns = relief.shape
     hill = np.full(relief.size, -1, np.int64)
     hill[where] = of
@@ -300,7 +320,8 @@ def _borders(
     height, brightness = np.full((2, pairs.size), -np.inf, signal.dtype)
     np.maximum.at(height, pair, np.minimum(heights[here], heights[there]))
     np.maximum.at(brightness, pair, (levels[here] + levels[there]) / 2)
-    return {
-        (int(key) // count, int(key) % count): Border(float(top), float(level))
-        for key, top, level in zip(pairs, height, brightness, strict=True)
-    }
+    borders: Borders = [{} for _ in range(count)]
+    for key, top, level in zip(pairs, height, brightness, strict=True):
+        first, second = divmod(int(key), count)
+        borders[first][second] = borders[second][first] = Border(float(top), float(level))
+    return borders

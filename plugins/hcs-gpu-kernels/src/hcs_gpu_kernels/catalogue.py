@@ -104,17 +104,16 @@ LIBRARY = KernelLibrary(
                 Parameter(
                     name="diameter_um",
                     type=float,
-                    default=15.0,
                     minimum=0.1,
                     maximum=1000,
-                    doc="typical nucleus diameter, micrometres; used where the pixel size is known",
+                    doc="typical nucleus diameter, micrometres; 16 where the pixel size is known",
                 ),
                 Parameter(
                     name="diameter_px",
                     type=float,
                     minimum=3,
                     maximum=2000,
-                    doc="typical nucleus diameter, pixels; overrides diameter_um",
+                    doc="the same in pixels; without both and a pixel size, found in each plane",
                 ),
                 Parameter(
                     name="min_brightness",
@@ -135,8 +134,8 @@ LIBRARY = KernelLibrary(
                 Parameter(
                     name="max_concavity",
                     type=float,
-                    default=0.1,
-                    minimum=0,
+                    default=0.08,
+                    minimum=0.001,
                     maximum=1,
                     doc="depth of the notches one nucleus may have, in diameters; less splits more",
                 ),

@@ -166,7 +166,8 @@ def _stretch_integers(values: Array, dtype: np.dtype[Any], low: float, high: flo
     limits = np.iinfo(dtype)
     span = float(limits.max) - limits.min
     scaled = (values.astype(np.float64) - low) * (span / max(high - low, 1.0))
-    return (np.rint(scaled.clip(0, span)) + limits.min).astype(dtype)
+    stretched: Array = (np.rint(scaled.clip(0, span)) + limits.min).astype(dtype)
+    return stretched
 
 
 def _stretch_floats(plane: Array, low: float, high: float) -> Array:
@@ -186,4 +187,5 @@ def _as_unsigned(plane: Array) -> Array:
     unsigned = np.dtype(f"u{plane.dtype.itemsize}")
     # Flipping the sign bit adds half the range to a number in two's complement.
     top_bit = unsigned.type(1 << (8 * plane.dtype.itemsize - 1))
-    return plane.view(unsigned) ^ top_bit
+    moved: Array = plane.view(unsigned) ^ top_bit
+    return moved

@@ -109,7 +109,7 @@ def _intensity_columns(regions: Regions, image: Array) -> Table:
     means = sums / regions.area
     spread = np.sqrt(regions.mean((exact - means[regions.of]) ** 2))
     columns: Table = {"mean_intensity": means, "std_intensity": spread}
-    middle = regions.middle_values(values)
+    middle: tuple[Array, ...] = regions.middle_values(values)
     if values.dtype.kind == "f":
         has_nan = regions.total(np.isnan(exact)) > 0
         middle = tuple(np.where(has_nan, np.nan, column) for column in middle)

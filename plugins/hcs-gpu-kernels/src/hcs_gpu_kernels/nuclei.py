@@ -222,7 +222,8 @@ def _parabolic_trend(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in plane.shape), indexing="ij")
     terms = np.stack([np.ones_like(y), y, x, y * y, y * x, x * x]).reshape(6, -1)
     weights, *_ = np.linalg.lstsq(terms @ terms.T, terms @ plane.ravel(), rcond=None)
-    return (weights @ terms).reshape(plane.shape).astype(np.float32)
+    trend: NDArray[np.float32] = (weights @ terms).reshape(plane.shape).astype(np.float32)
+    return trend
 
 
 def noise_level(smooth: NDArray[np.float32], diameter: float) -> float:

@@ -104,7 +104,7 @@ class ChainRun:
         if self._chain.first.input_of_kind("image") is not None:
             return list(self._values.images)
         labels = self._chain.first.input_of_kind("labels")
-        source = self._step.inputs.get(labels.name) if labels is not None else None
+        source = dict(self._step.inputs).get(labels.name) if labels is not None else None
         return list(self._values.labels.get(source, {})) if source is not None else []
 
     def _stack(self, group: Group) -> NDArray[Any]:
@@ -143,7 +143,7 @@ class ChainRun:
             for value in contract.inputs
         ]
         context = {name: self._context[name] for name in contract.context}
-        result = resolved.run(*arrays, **resolved.call.arguments, **context)
+        result = resolved.run(*arrays, **dict(resolved.call.arguments), **context)
         outputs = result if len(contract.outputs) > 1 else (result,)
         if not isinstance(outputs, tuple) or len(outputs) != len(contract.outputs):
             names = ", ".join(value.name for value in contract.outputs)
@@ -158,7 +158,7 @@ class ChainRun:
         return image
 
     def _labels_argument(self, name: str, group: Group, *, as_stack: bool) -> NDArray[np.int32]:
-        source = self._step.inputs.get(name)
+        source = dict(self._step.inputs).get(name)
         if source is not None:
             planes = [self._values.labels_for(source, key) for key in group]
             return np.stack(planes) if as_stack else planes[0]
@@ -185,7 +185,7 @@ class ChainRun:
             shapes = {title: column.shape for title, column in columns.items()}
             raise ValueError(f"{name} returned a table whose columns differ in length: {shapes}")
         labels = resolved.contract.input_of_kind("labels")
-        source = self._step.inputs.get(labels.name, self._step.name) if labels else None
+        source = dict(self._step.inputs).get(labels.name, self._step.name) if labels else None
         self._values.tables.append(TablePart(self._step.name, group[0], source, columns))
 
     def _store(self, image: NDArray[Any], group: Group) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hcs_core.errors import HcsError, listed
 from hcs_core.plates import STATUSES, Component, Plate, PlateIndex, open_plate
-from hcs_pipeline._flow import Chains, Flow, choose_image, plan_steps, save_problems
+from hcs_pipeline._flow import Chains, Flow
+from hcs_pipeline._outcome import choose_image, plan_steps, save_problems
 from hcs_pipeline._plan import Plan, PlannedUnit, SavedImage, UnitRows
 from hcs_pipeline._problems import Problem
 from hcs_pipeline._resolve import Resolved, resolve
@@ -187,14 +188,13 @@ def _plan(
     problems: list[Problem],
 ) -> Plan:
     index = plate.index
-    steps = [step for step, _ in resolved]
-    flow = Flow.of(index)
-    flows = [flow.walk(step, chains) for step, chains in resolved]
-    problems += flow.problems
-    problems += save_problems(steps, flows)
-    image, image_problems = choose_image(steps, flows, flow)
-    problems += image_problems
-    unit_by = _unit_components(steps)
+    flow = Flow(index)
+    steps = [(step, flow.walk(step, chains)) for step, chains in resolved]
+    image, image_problems = choose_image(steps, flow, index)
+    problems += [*flow.problems, *save_problems(steps), *image_problems]
+    if image is not None:
+        flow.read_channels |= set(image.numbers)
+    unit_by = _unit_components([step for step, _ in steps])
     projections = bool(index.projection.all())
     rows = UnitRows(unit_by, index, projections=projections)
     units = _units(index, unit_by, rows, _chosen_wells(index, wells, problems))
@@ -205,13 +205,13 @@ def _plan(
         format=plate.format,
         fingerprint=index.fingerprint(),
         output=str(output),
-        steps=plan_steps(steps, flows, image, flow),
+        steps=plan_steps(steps, flow, image),
         unit_by=unit_by,
         uses_projections=projections,
         units=units,
         image=image,
         label_size=_label_size(index, image),
-        measures=any("table" in walked.outputs for walked in flows),
+        measures=any("table" in walked.outputs for _, walked in steps),
         reads=0,
         writes=0,
         functions={

@@ -20,6 +20,7 @@ from hcs_core.storage import (
     FieldMetadata,
     OmeZarrPlate,
     atomic_write,
+    natural_key,
 )
 from hcs_pipeline._fields import column_names, field_numbers, plate_size, row_names, well_path
 from hcs_pipeline._ledger import Ledger, UnitState
@@ -29,6 +30,7 @@ from hcs_pipeline._values import Key, UnitValues
 
 PLATE = "plate.zarr"
 TABLES = "tables"
+_ROW_ORDER = ("well", "site", "timepoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +169,13 @@ class PlateOutput:
     def _write_labels(self, field: Field, site: int, values: UnitValues) -> list[str]:
         names = []
         for step in self._plan.steps:
+            label_names = dict(step.label_names)
             by_channel: dict[int, dict[tuple[int, int], NDArray[Any]]] = defaultdict(dict)
             for key, plane in values.labels.get(step.name, {}).items():
-                if key.site == site and key.channel in step.label_names:
+                if key.site == site and key.channel in label_names:
                     by_channel[key.channel][key.timepoint, key.z_index] = plane
             for channel, planes in by_channel.items():
-                name = step.label_names[channel]
+                name = label_names[channel]
                 self._store.write_labels(field.path, name, planes, size=self._plan.label_size)
                 names.append(name)
         return names
@@ -204,6 +207,7 @@ def fold_tables(plan: Plan, ledger: Ledger, done: Sequence[int]) -> None:
     done : sequence of int
         Numbers of the units that are done, ascending.
     """
+    in_order = plan.unit_by == _ROW_ORDER[: len(plan.unit_by)]
     folder = Path(plan.output) / TABLES
     folder.mkdir(exist_ok=True)
     empty = {"images": "well,site,path\n", "objects": "well,site,label\n"}
@@ -212,30 +216,36 @@ def fold_tables(plan: Plan, ledger: Ledger, done: Sequence[int]) -> None:
     for name, header in empty.items():
         parts = [path for unit in done if (path := ledger.part(unit, name)).is_file()]
         with atomic_write(folder / f"{name}.csv") as file:
-            for block in _folded(parts) if parts else [header.encode()]:
+            for block in _folded(parts, in_order=in_order) if parts else [header.encode()]:
                 file.write(block)
 
 
-def _folded(parts: Sequence[Path]) -> Iterator[bytes]:
+def _folded(parts: Sequence[Path], *, in_order: bool) -> Iterator[bytes]:
     """Yield the text of all parts under one header.
 
     Units of one plan write the same columns, so their lines can stand below each other as
-    they are; where they do not (a kernel whose columns depend on what it sees), the tables
-    are put together column by column.
+    they are. They are taken apart only where columns depend on what a kernel saw, or where
+    units that span sites but not timepoints have left the rows in another order.
     """
     headers = {_header(path) for path in parts}
-    if len(headers) == 1:
+    if in_order and len(headers) == 1:
         yield headers.pop()
         for path in parts:
             yield path.read_bytes().partition(b"\n")[2]
         return
+    rows = [row for path in parts for row in _rows(path)]
+    wells = {well: i for i, well in enumerate(dict.fromkeys(row["well"] for row in rows))}
+    rows.sort(key=lambda row: (wells[row["well"]], *_place(row)))
     text = io.StringIO(newline="")
     names = list(dict.fromkeys(name for path in parts for name in _rows(path).fieldnames or ()))
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
-    for path in parts:
-        writer.writerows(_rows(path))
+    writer.writerows(rows)
     yield text.getvalue().encode()
+
+
+def _place(row: Mapping[str, str]) -> tuple[Any, ...]:
+    return natural_key(row["site"]), natural_key(row.get("timepoint", ""))
 
 
 def _header(path: Path) -> bytes:

@@ -20,6 +20,9 @@ from hcs_pipeline._problems import Problem
 
 PLAN_FORMAT = 1
 
+Items = tuple[tuple[str, Any], ...]
+"""A mapping as pairs: unlike a dict it cannot be changed, and it can be pickled."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
@@ -31,13 +34,13 @@ class PlannedCall:
         ``"library:kernel"``, or ``"python:module:name"`` for a user's function.
     framework : str
         The array framework it runs on.
-    arguments : Mapping
-        What the user set, as JSON values.
+    arguments : Items
+        What the user set; lists are tuples.
     """
 
     function: str
     framework: str
-    arguments: Mapping[str, Any]
+    arguments: Items
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,10 @@ class PlannedStep:
         Components that are stacked for one call.
     group_by : Component, optional
         The component that the chains' numbers belong to.
-    inputs : Mapping of str to str
+    inputs : Items
         Array argument to the step whose labels it takes.
-    label_names : Mapping of int to str
-        What its labels are called in the plate, by channel; empty when they are not saved.
+    label_names : tuple of (int, str)
+        What its labels are called in the plate, by channel number; empty when they are not saved.
     keeps_planes : bool
         Whether the planes that it reads are needed again by a later step.
     """
@@ -82,8 +85,8 @@ class PlannedStep:
     chains: tuple[PlannedChain, ...]
     variable: tuple[Component, ...]
     group_by: Component | None
-    inputs: Mapping[str, str]
-    label_names: Mapping[int, str]
+    inputs: tuple[tuple[str, str], ...]
+    label_names: tuple[tuple[int, str], ...]
     keeps_planes: bool
 
 
@@ -264,6 +267,17 @@ class UnitRows:
         return rows
 
 
+def frozen_items(mapping: Mapping[str, Any]) -> Items:
+    """Return a mapping of JSON values as pairs, with tuples for lists."""
+    return tuple((str(name), _frozen(value)) for name, value in mapping.items())
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return frozen_items(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
 def _plain(value: Any) -> Any:
-    """Return a frozen dataclass as JSON values: mappings are dicts, tuples are lists."""
-    return json.loads(json.dumps(asdict(value, dict_factory=dict)))
+    """Return a frozen dataclass as JSON values: tuples are lists."""
+    return json.loads(json.dumps(asdict(value)))

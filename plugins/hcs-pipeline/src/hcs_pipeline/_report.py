@@ -87,7 +87,7 @@ def _render(
         times=times,
         measure=name,
         heat_map=_heat_map(plate, values, failed),
-        wells=len(plate.wells),
+        wells=len({unit.well for unit in plan.units}),
         version=__version__,
     )
 
@@ -145,7 +145,11 @@ def _heat_map(plate: Plate, values: Mapping[str, float], failed: set[str]) -> st
         figure = Figure(figsize=(1.6 + 0.32 * columns, 0.9 + 0.32 * rows), layout="constrained")
         axes = figure.add_subplot()
         axes.set_facecolor("#f1f3f5")
-        mesh = axes.pcolormesh(grid, cmap="viridis", edgecolors="white", linewidth=1)
+        # From zero, so that a plate without much difference looks like one.
+        lowest = min(values.values(), default=0.0)
+        highest = max(values.values(), default=0.0)
+        limits = {"vmin": min(lowest, 0.0), "vmax": highest or 1.0}
+        mesh = axes.pcolormesh(grid, cmap="viridis", edgecolors="white", linewidth=1, **limits)
         crosses = [(column_of_well(w) + 0.5, row_of_well(w) + 0.5) for w in sorted(failed)]
         if crosses:
             x, y = zip(*crosses, strict=True)
@@ -158,9 +162,9 @@ def _heat_map(plate: Plate, values: Mapping[str, float], failed: set[str]) -> st
         for spine in axes.spines.values():
             spine.set_visible(False)
         if values:
-            figure.colorbar(mesh, ax=axes, shrink=0.8)
+            figure.colorbar(mesh, ax=axes, shrink=0.8).outline.set_visible(False)
         text = io.StringIO()
         # Without a date and a random salt, the same run gives the same report.
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight")
     svg = text.getvalue()
     return svg[svg.index("<svg") :]

@@ -12,7 +12,7 @@ from typing import Any
 from hcs_core.arrays import FunctionContract, contract_of
 from hcs_core.errors import HcsError, UsageError, listed, near
 from hcs_core.kernels import Kernel, Parameter, find_kernel
-from hcs_pipeline._plan import PlannedCall
+from hcs_pipeline._plan import PlannedCall, frozen_items
 from hcs_pipeline._steps import Call
 
 USER_FUNCTIONS = "python"
@@ -88,7 +88,7 @@ def _resolve_kernel(
     problems += _kernel_argument_problems(kernel, call.arguments)
     if problems:
         return None, problems
-    planned = PlannedCall(f"{library}:{kernel.name}", chosen, dict(call.arguments))
+    planned = PlannedCall(f"{library}:{kernel.name}", chosen, frozen_items(call.arguments))
     return Resolved(planned, kernel), []
 
 
@@ -119,7 +119,7 @@ def _resolve_function(
     if problems:
         return None, problems
     reference = f"{USER_FUNCTIONS}:{function.__module__}:{function.__qualname__}"
-    planned = PlannedCall(reference, contract.memory_in, dict(call.arguments))
+    planned = PlannedCall(reference, contract.memory_in, frozen_items(call.arguments))
     return Resolved(planned, contract, function), []
 
 

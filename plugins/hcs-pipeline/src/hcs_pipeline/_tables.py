@@ -101,7 +101,7 @@ def _object_rows(names: _Names, unit: PlannedUnit, parts: Sequence[TablePart]) -
         place = part.key._replace(channel=0)
         groups.setdefault((place, part.labels or part.step), []).append(part)
     blocks = []
-    for (place, source), together in sorted(groups.items(), key=lambda item: item[0]):
+    for (place, source), together in sorted(groups.items(), key=_row_order):
         measured = _side_by_side(names, together)
         count = len(measured[LABEL])
         columns = names.place(unit, place, count=count, with_z=True)
@@ -109,6 +109,11 @@ def _object_rows(names: _Names, unit: PlannedUnit, parts: Sequence[TablePart]) -
         columns["labels"] = np.full(count, source)
         blocks.append({**columns, **measured})
     return stacked(blocks)
+
+
+def _row_order(item: tuple[tuple[Key, str], list[TablePart]]) -> tuple[int, int, int, str]:
+    place, source = item[0]
+    return place.site, place.timepoint, place.z_index, source
 
 
 def _side_by_side(names: _Names, parts: Sequence[TablePart]) -> Columns:

@@ -19,7 +19,7 @@ from hcs_core.errors import (
     UnsavableValueError,
 )
 from hcs_core.storage._formats import FormatTable, ImageFormat
-from hcs_core.storage._keys import Folder, check_keys
+from hcs_core.storage._keys import Folder, check_key, check_keys
 from hcs_core.storage._natural import natural_sort
 from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend
 from hcs_core.storage._values import Region
@@ -74,7 +74,7 @@ class DiskBackend(StorageBackend):
         CapabilityError
             If the file's format holds no images.
         """
-        image_format = self._formats.get(key)
+        image_format = self._formats.get(check_key(key))
         if not isinstance(image_format, ImageFormat):
             raise CapabilityError(self.name, f"read pixels from {key!r}")
         with self._opened(key) as file:
@@ -129,7 +129,7 @@ class DiskBackend(StorageBackend):
         return not entry.is_symlink() or self._folder.holds(entry.path)
 
     def _load(self, key: str) -> Any:
-        file_format = self._formats.get(key)
+        file_format = self._formats.get(check_key(key))
         with self._opened(key) as file:
             return file_format.read(file, path=key)
 

@@ -42,8 +42,10 @@ class MemoryBackend(StorageBackend):
     def save_batch(
         self, items: Sequence[Item], *, mode: Mode = "create", durable: bool = False
     ) -> list[Outcome]:
-        """Store copies of the values; `durable` means nothing here."""
+        """Store copies of the values."""
         check_keys(item.key for item in items)
+        if durable:
+            self.require(Capability.DURABLE, "keep values when the process ends")
         return [self._save(item, mode) for item in items]
 
     def exists(self, key: str) -> bool:

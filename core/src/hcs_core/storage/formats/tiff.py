@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from types import ModuleType
@@ -75,8 +76,16 @@ class TiffFormat(ImageFormat):
         if pixels.ndim < 2 or not pixels.size:
             reason = "needs an array of at least one (y, x) plane with pixels"
             raise UnsavableValueError(path, "TIFF", reason)
-        # Without photometric, tifffile takes 3 planes of integers for red, green, blue.
-        _tifffile().imwrite(file, pixels, photometric="minisblack", metadata={"axes": None})
+        # tifffile would take 3 planes of integers for red, green, blue. With metadata of its
+        # own it takes planes one pixel wide for rows, so the shape goes into the description
+        # in the form in which tifffile writes it.
+        _tifffile().imwrite(
+            file,
+            pixels.reshape((-1, *pixels.shape[-2:])),
+            photometric="minisblack",
+            description=json.dumps({"shape": pixels.shape}),
+            metadata=None,
+        )
 
 
 def _tifffile() -> ModuleType:
@@ -147,9 +156,21 @@ def _check_complete(page: Any, size: int, path: str) -> None:
     if page.compression == 1 and stored < page.nbytes and page.bitspersample >= 8:
         reason = f"{page.nbytes} bytes of pixels are declared, {stored} stored"
         raise CorruptDataError(path, "TIFF", reason)
+    if page.compression == 7:
+        _check_jpegs(page, path)
     if page.nbytes > max(_HUGE_BYTES, stored * _MOST_RATIO):
         reason = f"{page.nbytes} bytes of pixels are declared, in {stored} bytes"
         raise CorruptDataError(path, "TIFF", reason)
+
+
+def _check_jpegs(page: Any, path: str) -> None:
+    """Refuse a part without JPEG's end mark: its decoder would paint the rest grey."""
+    handle = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        seen = min(count, 64)  # zeros may follow the mark
+        handle.seek(offset + count - seen)
+        if b"\xff\xd9" not in handle.read(seen):
+            raise CorruptDataError(path, "TIFF", f"the JPEG at byte {offset} has no end")
 
 
 def _reason(cause: Exception) -> str:

@@ -48,8 +48,8 @@ def as_dtype(values: Plane, dtype: np.dtype[Any]) -> Plane:
     depth = _CV_DEPTHS.get(dtype)
     if depth is not None and values.size:
         # One pass instead of three: OpenCV's saturate_cast rounds half to even and saturates.
-        cast: Plane = cv2.add(values, 0.0, dtype=depth)
-        return cast.reshape(values.shape)
+        cast: Plane = cv2.addWeighted(values, 1, values, 0, 0, dtype=depth)
+        return cast
     limits = np.iinfo(dtype)
     return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
 
@@ -138,15 +138,16 @@ def enlarge(plane: Plane, shape: tuple[int, ...]) -> Plane:
     return larger
 
 
-def distance_to_background(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+def distance_to_background(mask: NDArray[np.uint8]) -> Plane:
     """Return each pixel's distance to the nearest zero, pixels; a 5 x 5 chamfer, 2 % exact."""
-    distance: NDArray[np.float32] = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    distance: Plane = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     return distance
 
 
-def components(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def components(mask: NDArray[np.uint8]) -> tuple[Plane, NDArray[np.int64]]:
     """Return the 8-connected components, numbered from 1, and their areas (0: background)."""
     # Without OpenCV's own statistics, which take nine times as long as the labels.
+    labels: Plane
     count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)
     return labels, np.bincount(labels.ravel(), minlength=count)
 
@@ -161,14 +162,15 @@ def tidy(
     pixels, never too small.
     """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    parents = tree[0, :, 3] if contours else ()
     holes, crumbs = [], []
-    for contour, (_, _, _, parent) in zip(contours, () if tree is None else tree[0], strict=True):
+    for contour, parent in zip(contours, parents, strict=True):
         enclosed = cv2.contourArea(contour)
-        if parent >= 0:
-            if enclosed <= largest_hole_px:
-                holes.append(contour)
-        elif enclosed < smallest_piece_px:
-            if enclosed + cv2.arcLength(contour, closed=True) / 2 + 1 < smallest_piece_px:
+        if parent >= 0 and enclosed <= largest_hole_px:
+            holes.append(contour)
+        elif parent < 0 and enclosed < smallest_piece_px:
+            border = cv2.arcLength(contour, closed=True)
+            if enclosed + border / 2 + 1 < smallest_piece_px:
                 crumbs.append(contour)
     tidied = mask.copy()
     cv2.drawContours(tidied, holes, -1, 1, thickness=cv2.FILLED)
@@ -176,18 +178,18 @@ def tidy(
     return tidied
 
 
-def outlines(mask: NDArray[np.uint8]) -> list[NDArray[np.int32]]:
+def outlines(mask: NDArray[np.uint8]) -> list[Plane]:
     """Return the outer outline of each component: its border pixels, (n, 2) as x, y."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [contour[:, 0, :] for contour in contours]
 
 
-def convex_hull(points: NDArray[np.int32]) -> NDArray[np.int32]:
+def convex_hull(points: Plane) -> Plane:
     """Return the corners of the convex hull of points (n, 2), in order around it."""
-    hull: NDArray[np.int32] = cv2.convexHull(points)
-    return hull[:, 0, :]
+    hull: Plane = cv2.convexHull(points)[:, 0, :]
+    return hull
 
 
-def polygon_area(corners: NDArray[np.int32]) -> float:
+def polygon_area(corners: Plane) -> float:
     """Return the area of a polygon, square pixels."""
     return float(cv2.contourArea(corners))

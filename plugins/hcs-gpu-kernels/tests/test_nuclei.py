@@ -1,0 +1,245 @@
+"""Nuclei: on drawn fields with known truth, on fields without any, and on annotated ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from hcs_gpu_kernels import count_objects, segment_nuclei
+from hcs_gpu_kernels._scale import find_diameter
+from hcs_gpu_kernels._splitting import notch_depth
+
+SHAPE = (300, 400)
+
+
+def field(
+    centres: list[tuple[int, int]],
+    *,
+    diameter: int = 28,
+    level: float = 400,
+    noise: float = 6,
+    offset: float = 150,
+    shape: tuple[int, int] = SHAPE,
+) -> np.ndarray:
+    """Draw blurred disks on an even background, with noise."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    scene = np.zeros(shape)
+    for centre_y, centre_x in centres:
+        scene[np.hypot(y - centre_y, x - centre_x) <= diameter / 2] = level
+    rng = np.random.default_rng(0)
+    blurred = ndimage.gaussian_filter(scene, diameter / 28)
+    return (offset + blurred + rng.normal(0, noise, shape)).astype(np.uint16)
+
+
+GRID = [(y, x) for y in range(40, 290, 55) for x in range(40, 390, 55)]
+
+
+@pytest.mark.parametrize("size", [{"diameter_px": 28.0}, {"pixel_size_um": (0.6, 0.6)}, {}])
+def test_every_drawn_nucleus_is_found_where_it_is(size):
+    labels = segment_nuclei(field(GRID), **size)
+    assert labels.max() == len(GRID)
+    assert len({int(labels[y, x]) for y, x in GRID}) == len(GRID)
+    areas = np.bincount(labels.ravel())[1:]
+    # A digital disk of radius 14 has 613 pixels.
+    assert (np.abs(areas - 613) < 0.08 * 613).all()
+
+
+def test_labels_are_numbered_by_their_first_pixels():
+    labels = segment_nuclei(field(GRID), diameter_px=28)
+    first = [int(np.flatnonzero(labels == label)[0]) for label in range(1, labels.max() + 1)]
+    assert first == sorted(first)
+    assert labels.dtype == np.int32
+
+
+def test_touching_nuclei_are_split():
+    pairs = [(60, 60), (60, 86), (150, 200), (168, 218), (240, 60), (240, 86), (240, 112)]
+    labels = segment_nuclei(field(pairs), diameter_px=28)
+    assert len({int(labels[y, x]) for y, x in pairs} - {0}) == len(pairs) == labels.max()
+
+
+def test_a_long_convex_nucleus_stays_one():
+    y, x = np.mgrid[:200, :200]
+    ellipse = ((y - 100) / 11) ** 2 + ((x - 100) / 26) ** 2 <= 1
+    image = (100 + ndimage.gaussian_filter(300.0 * ellipse, 1)).astype(np.uint16)
+    assert segment_nuclei(image, diameter_px=28).max() == 1
+
+
+def test_dim_nuclei_beside_bright_ones_are_found():
+    dim, bright = field(GRID[::2], level=150), field(GRID[1::2], level=1200)
+    image = dim + bright - 150
+    assert segment_nuclei(image, diameter_px=28).max() == len(GRID)
+
+
+def test_a_few_very_bright_specks_hide_nothing():
+    image = field(GRID)
+    specks = [(15, 15), (67, 67), (120, 12)]
+    for y, x in specks:
+        image[y - 2 : y + 3, x - 2 : x + 3] = 60000
+    labels = segment_nuclei(image, diameter_px=28)
+    assert len({int(labels[y, x]) for y, x in GRID} - {0}) == len(GRID)
+
+
+def test_uneven_light_changes_neither_number_nor_place():
+    even = segment_nuclei(field(GRID), diameter_px=28)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    shading = 0.7 + 0.3 * np.exp(-((y - 120) ** 2 + (x - 250) ** 2) / 4e4)
+    for image in (field(GRID) * shading, field(GRID) + 3 * x, field(GRID) * 1.0 + y + 2 * x):
+        labels = segment_nuclei(image.astype(np.uint16), diameter_px=28)
+        assert labels.max() == even.max()
+        assert ((labels > 0) == (even > 0)).mean() > 0.98
+
+
+@pytest.mark.parametrize("change", [lambda a: a * 2, lambda a: a + 5000, lambda a: a / 1000.0])
+def test_exposure_gain_and_offset_do_not_matter(change):
+    image = field(GRID)
+    np.testing.assert_array_equal(
+        segment_nuclei(change(image), diameter_px=28) > 0,
+        segment_nuclei(image, diameter_px=28) > 0,
+    )
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2.0, 3.0])
+def test_sizes_follow_the_pixel_size(zoom: float):
+    centres = [(round(zoom * y), round(zoom * x)) for y, x in GRID]
+    shape = (round(zoom * SHAPE[0]), round(zoom * SHAPE[1]))
+    image = field(centres, diameter=round(28 * zoom), shape=shape)
+    assert segment_nuclei(image, pixel_size_um=(0.6 / zoom, 0.6 / zoom)).max() == len(GRID)
+    assert segment_nuclei(image).max() == len(GRID)
+
+
+@pytest.mark.parametrize("diameter", [16, 28, 41, 90])
+def test_diameters_are_found_from_the_picture(diameter: int):
+    step = 2 * diameter
+    centres = [(y, x) for y in range(step, 900, step) for x in range(step, 900, step)]
+    image = field(centres, diameter=diameter, shape=(960, 960))
+    assert find_diameter(image.astype(np.float32)) == pytest.approx(diameter, rel=0.12)
+
+
+def empty_fields() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float64)
+    dome = 3000 - 0.01 * ((y - 100) ** 2 + (x - 250) ** 2)
+    interpolated = ndimage.zoom(rng.normal(1000, 30, (150, 200)), 2, order=3)
+    return {
+        "all zero": np.zeros(SHAPE, np.uint16),
+        "constant": np.full(SHAPE, 777, np.uint16),
+        "constant float": np.full(SHAPE, 0.1, np.float32),
+        "read noise": rng.normal(1000, 30, SHAPE).astype(np.uint16),
+        "few photons": rng.poisson(0.5, SHAPE).astype(np.uint8),
+        "gradient": (100 + x + 0.5 * y).astype(np.uint16),
+        "gradient float": 100 + 0.01 * x,
+        "gradient with noise": rng.poisson(100 + 3 * x).astype(np.uint16),
+        "dome": dome.astype(np.uint16),
+        "dome with noise": rng.poisson(dome).astype(np.uint16),
+        "interpolated noise": interpolated.astype(np.uint16),
+        "hot pixels": np.where(rng.random(SHAPE) < 1e-3, 60000, 100).astype(np.uint16),
+        "not a number": np.full(SHAPE, np.nan),
+    }
+
+
+@pytest.mark.parametrize("name", empty_fields())
+@pytest.mark.parametrize("size", [{"diameter_px": 20.0}, {"diameter_px": 28.0}, {}])
+def test_a_field_without_nuclei_has_no_labels(name: str, size):
+    assert segment_nuclei(empty_fields()[name], **size).max() == 0
+
+
+def test_pixels_that_are_not_finite_are_in_no_nucleus():
+    image = field(GRID).astype(np.float32)
+    image[40, 40] = np.nan
+    image[95, 95] = np.inf
+    labels = segment_nuclei(image, diameter_px=28)
+    assert labels[40, 40] == labels[95, 95] == 0
+    assert labels.max() == len(GRID)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.integers(0, 119), st.integers(0, 159)), max_size=12),
+    st.integers(6, 40),
+)
+def test_labels_are_consecutive_whatever_the_field(centres, diameter):
+    image = field(centres, diameter=diameter, shape=(120, 160))
+    before = image.copy()
+    labels = segment_nuclei(image, diameter_px=diameter)
+    np.testing.assert_array_equal(np.unique(labels[labels > 0]), np.arange(1, labels.max() + 1))
+    assert count_objects(labels)["count"].item() == labels.max()
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"diameter_px": 2.0}, "at least 3"),
+        ({"diameter_um": 15.0}, "pixel size of the plate is unknown"),
+        ({"pixel_size_um": (0.0, 1.0)}, "two lengths above 0"),
+        ({"min_area": -0.1}, "min_area"),
+        ({"max_concavity": 0.0}, "max_concavity"),
+        ({"pixel_size_um": (10.0, 10.0)}, "at least 3"),
+    ],
+)
+def test_impossible_sizes_are_refused(arguments, message: str):
+    with pytest.raises(ValueError, match=message):
+        segment_nuclei(np.zeros((9, 9), np.uint16), **arguments)
+
+
+def test_a_square_has_no_notch_and_an_l_shape_has_its_missing_area():
+    square = np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.int32)
+    assert notch_depth(square, 100) == 0
+    # The hull of an L: a square of 10 by 10 pixels less a triangle in one corner.
+    bent = np.array([[0, 0], [4, 0], [9, 5], [9, 9], [0, 9]], np.int32)
+    # Pick: 68.5 within the lattice polygon, 31 steps around it: 68.5 + 31 / 2 + 1 = 85.
+    assert notch_depth(bent, 75) == pytest.approx(10 / np.sqrt(85))
+
+
+# --- annotated fields ---------------------------------------------------------------------
+
+
+def truth_of(mask: Path) -> np.ndarray:
+    """Label the pixels that touch and have one red value, without crumbs below 10 pixels."""
+    rgba = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+    red = rgba[..., 2]  # OpenCV orders blue, green, red
+    truth = np.zeros(red.shape, np.int32)
+    for value in np.unique(red[red > 0]):
+        pieces, count = ndimage.label(red == value, np.ones((3, 3)))
+        truth[pieces > 0] = truth.max() + pieces[pieces > 0]
+        assert truth.max() >= count
+    areas = np.bincount(truth.ravel())
+    kept = np.flatnonzero(areas > 10)[1:] if areas[0] > 10 else np.flatnonzero(areas > 10)
+    number = np.zeros(areas.size, np.int32)
+    number[kept] = np.arange(1, kept.size + 1)
+    return number[truth]
+
+
+def f1(truth: np.ndarray, labels: np.ndarray, least_iou: float) -> float:
+    """Score objects: a match is a pair whose intersection over union exceeds the least."""
+    there, found = int(truth.max()), int(labels.max())
+    if not there or not found:
+        return float(there == found)
+    both = np.zeros((there + 1, found + 1))
+    np.add.at(both, (truth, labels), 1)
+    union = both.sum(axis=1)[1:, None] + both.sum(axis=0)[None, 1:] - both[1:, 1:]
+    return float(2 * (both[1:, 1:] / union > least_iou).sum() / (there + found))
+
+
+@pytest.mark.parametrize("size", [{"pixel_size_um": (0.645, 0.645)}, {}], ids=["known", "found"])
+def test_annotated_fields_are_segmented_as_the_annotators_did(shared: Path, size):
+    folder = shared / "data" / "bbbc039"
+    scores, errors = [], []
+    for path in sorted((folder / "images").glob("*.tif")):
+        truth = truth_of(folder / "masks" / f"{path.stem}.png")
+        labels = segment_nuclei(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), **size)
+        if not truth.max():
+            assert labels.max() == 0, f"{path.name} is empty"
+        scores.append((f1(truth, labels, 0.5), f1(truth, labels, 0.7)))
+        errors.append(abs(int(labels.max()) - int(truth.max())) / max(1, int(truth.max())))
+    at_half, at_seven_tenths = np.mean(scores, axis=0)
+    assert len(scores) == 40
+    assert at_half >= 0.93
+    assert at_seven_tenths >= 0.90
+    assert np.median(errors) <= 0.05

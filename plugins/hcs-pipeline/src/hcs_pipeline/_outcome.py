@@ -1,0 +1,107 @@
+"""Decide what a pipeline leaves in the plate, from what its steps make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from hcs_core.errors import listed
+from hcs_core.plates import Component, PlateIndex
+from hcs_pipeline._flow import Flow, ImageInfo, StepFlow, labels_step
+from hcs_pipeline._plan import PlannedStep, SavedImage
+from hcs_pipeline._problems import Problem
+from hcs_pipeline._steps import FunctionStep
+
+Steps = Sequence[tuple[FunctionStep, StepFlow]]
+
+
+def plan_steps(steps: Steps, flow: Flow, image: SavedImage | None) -> tuple[PlannedStep, ...]:
+    """Return the planned steps, each knowing whether the planes it reads are needed later."""
+    planned = []
+    for position, (step, walked) in enumerate(steps):
+        taken_later = any(following.takes_image for _, following in steps[position + 1 :])
+        # An image that is saved before a step is complete when the step before has run.
+        saved_later = image is not None and image.step - image.before >= position
+        planned.append(
+            PlannedStep(
+                name=step.name,
+                chains=tuple(walked.chains),
+                variable=tuple(cast("Sequence[Component]", step.variable_components)),
+                group_by=cast("Component | None", step.group_by),
+                inputs=tuple((name, labels_step(source)) for name, source in step.inputs.items()),
+                label_names=flow.label_names(step) if _saves(step, "labels") else (),
+                keeps_planes=taken_later or saved_later,
+            )
+        )
+    return tuple(planned)
+
+
+def save_problems(steps: Steps) -> Iterator[Problem]:
+    """Yield what is wrong with the `save` lists of the steps; tables are always written."""
+    for step, walked in steps:
+        for name in step.save or ():
+            if name not in walked.outputs:
+                made = listed(sorted(walked.outputs))
+                yield Problem("fatal", f"cannot save {name!r}: the step makes {made}", step.name)
+    savers = [step.name for step, _ in steps if _saves(step, "image")]
+    if len(savers) > 1:
+        message = f"several steps save an image ({listed(savers)}); a field has room for one"
+        yield Problem("fatal", f"{message}: keep one", savers[-1])
+
+
+def choose_image(
+    steps: Steps, flow: Flow, index: PlateIndex
+) -> tuple[SavedImage | None, list[Problem]]:
+    """Decide which image goes into the fields of the plate.
+
+    It is what a step saves. Where none does but labels are saved, it is the image that
+    they were drawn on, because labels without an image can be opened by no viewer. Where
+    nothing is saved and nothing measured, it is the last step's image.
+    """
+    for position, (step, walked) in enumerate(steps):
+        if _saves(step, "image"):
+            return _whole_image(position, step, walked.image_after, index)
+    for position, (step, walked) in enumerate(steps):
+        if _saves(step, "labels") and step.name in flow.labels:
+            drawn_on = _alike(walked.image_before, flow.labels[step.name].gone)
+            return _saved(position, drawn_on, index, before=True), []
+    measures = any("table" in walked.outputs for _, walked in steps)
+    if not measures and "image" in steps[-1][1].outputs:
+        step, walked = steps[-1]
+        return _whole_image(len(steps) - 1, step, walked.image_after, index)
+    return None, []
+
+
+def _whole_image(
+    position: int, step: FunctionStep, image: ImageInfo, index: PlateIndex
+) -> tuple[SavedImage | None, list[Problem]]:
+    same = _alike(image, image.gone[0])
+    if len(same.channels) < len(image.channels):
+        others = listed([c.title for c in image.channels if c not in same.channels])
+        message = f"the image cannot be saved: {others} has other planes than"
+        return None, [Problem("fatal", f"{message} {same.channels[0].title}", step.name)]
+    return _saved(position, same, index, before=False), []
+
+
+def _alike(image: ImageInfo, gone: frozenset[Component]) -> ImageInfo:
+    """Return the channels of an image that have been projected like this."""
+    pairs = zip(image.channels, image.gone, strict=True)
+    kept = tuple(channel for channel, its_own in pairs if its_own == gone)
+    return ImageInfo(kept, (gone,) * len(kept))
+
+
+def _saved(position: int, image: ImageInfo, index: PlateIndex, *, before: bool) -> SavedImage:
+    gone = image.gone[0]
+    timepoints = 1 if "timepoint" in gone else len(index.timepoints)
+    z_indexes = 1 if "z_index" in gone else max(len(index.z_indexes), 1)
+    return SavedImage(
+        step=position,
+        before=before,
+        channels=tuple(channel.title for channel in image.channels),
+        numbers=tuple(channel.index for channel in image.channels),
+        size=(timepoints, len(image.channels), z_indexes),
+    )
+
+
+def _saves(step: FunctionStep, output: str) -> bool:
+    return output in (step.save or ())
