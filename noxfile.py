@@ -63,7 +63,8 @@ def tests(session: nox.Session, package: str) -> None:
         session.run("pytest", "core/tests", *session.posargs)
     else:
         # No extras but pytest: an addon must ask by itself for what it needs of the core.
-        install(session, extras="testing", addons=(ADDONS[package],))
+        oracles = ("scikit-image",) if package == "hcs-gpu-kernels" else ()
+        install(session, *oracles, extras="testing", addons=(ADDONS[package],))
         session.run("pytest", f"{ADDONS[package]}/tests", *session.posargs)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from benchmarks._common import Skipped, machine
+from benchmarks._common import SkippedError, machine
 
 NAMES = ("pipeline_floor", "nuclei_f1")
 
@@ -23,7 +23,7 @@ def main(names: list[str]) -> None:
         print(f"## {name}\n")
         try:
             import_module(f"benchmarks.{name}").main()
-        except Skipped as reason:
+        except SkippedError as reason:
             print(f"skipped: {reason}\n")
 
 

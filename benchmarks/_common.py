@@ -13,7 +13,7 @@ from types import ModuleType
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """The benchmark cannot run here; the message says why."""
 
 
@@ -22,12 +22,12 @@ def shared_script(name: str) -> ModuleType:
 
     Raises
     ------
-    Skipped
+    SkippedError
         If the folder is not there.
     """
     path = SHARED / "bench" / f"{name}.py"
     if not path.is_file():
-        raise Skipped(f"needs {path.name} from the optional data folder ../shared")
+        raise SkippedError(f"needs {path.name} from the optional data folder ../shared")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -62,6 +62,9 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        model = next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {system}"

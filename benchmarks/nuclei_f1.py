@@ -1,17 +1,15 @@
-"""Nuclei against the annotators' masks: ours and a plain scikit-image script, in one run.
+"""Nuclei against the annotators' masks: our pipeline and a plain scikit-image script.
 
-    python -m benchmarks.nuclei_f1 [FOLDER]
-
-FOLDER holds ``images/*.tif`` and ``masks/*.png`` of the same names (BBBC039; default
-``../shared/data/bbbc039`` beside the checkout). The scorer and the baseline are those of
-``../shared/bench/nuclei_baseline.py``. A field without nuclei scores 1 when nothing is
+The fields are those of BBBC039 in ``../shared/data/bbbc039``; the scorer and the baseline
+are those of ``../shared/bench/nuclei_baseline.py``. What is scored is what a run of
+``demo/nuclei.toml`` leaves in its plate. A field without nuclei scores 1 when nothing is
 found on it and 0 otherwise; its count error is the number found, over one.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
+import csv
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,112 +20,104 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[Any]
-Segment = Callable[[NDArray[Any]], Labels]
+from benchmarks._common import SHARED, SkippedError, print_table, shared_script
+from hcs_core.plates import Plate, open_plate
+from hcs_core.storage import FileManager
+from hcs_gpu_kernels import segment_nuclei
+from hcs_pipeline import compile, execute, load_pipeline
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-PIXEL_SIZE_UM = (0.645, 0.645)
-"""What the TIFFs of BBBC039 say of themselves."""
+PIPELINE = Path(__file__).resolve().parents[1] / "demo" / "nuclei.toml"
+GOAL = 0.88
+
+Labels = NDArray[Any]
+F1 = Callable[[Labels, Labels, float], float]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What one way of segmenting got on all fields."""
+class Field:
+    """One field: its image, what the annotators drew, and what the run found."""
 
-    name: str
-    f1_50: NDArray[np.float64]
-    f1_70: NDArray[np.float64]
-    count_error: NDArray[np.float64]
-    seconds: float
-
-    def row(self, slowest: float) -> str:
-        """Return the scores as one line of a table."""
-        return (
-            f"{self.name:32}{self.f1_50.mean():8.4f}{self.f1_70.mean():8.4f}"
-            f"{self.f1_70.min():8.3f}{100 * np.median(self.count_error):10.1f} %"
-            f"{1000 * self.seconds:10.1f} ms{slowest / self.seconds:8.1f}x"
-        )
+    image: NDArray[Any]
+    truth: Labels
+    found: Labels
 
 
-def load_baseline(script: Path = SHARED / "bench" / "nuclei_baseline.py") -> ModuleType:
-    """Return the baseline script as a module: its ``f1``, ``truth`` and ``segment``."""
-    spec = importlib.util.spec_from_file_location("nuclei_baseline", script)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def load_fields(folder: Path, baseline: ModuleType) -> list[tuple[NDArray[Any], Labels]]:
-    """Return image and true labels of every field, in the order of the file names."""
-    import tifffile
-
-    images = sorted((folder / "images").glob("*.tif"))
-    if not images:
-        raise FileNotFoundError(folder / "images" / "*.tif")
-    masks = [folder / "masks" / f"{image.stem}.png" for image in images]
-    return [
-        (tifffile.imread(image), baseline.truth(str(mask)))
-        for image, mask in zip(images, masks, strict=True)
-    ]
-
-
-def score(
-    name: str,
-    segment: Segment,
-    fields: list[tuple[NDArray[Any], Labels]],
-    f1: Callable[[Labels, Labels, float], float],
-) -> Scores:
-    """Return the scores of `segment`; the seconds are the median over the fields."""
-    f1_50, f1_70, errors, seconds = [], [], [], []
-    segment(fields[0][0])  # not the price of imports
-    for image, truth in fields:
-        start = time.perf_counter()
-        labels = segment(image)
-        seconds.append(time.perf_counter() - start)
-        # The scorer divides by the number of objects of one side.
-        empty_but_found = (truth.max() == 0) != (labels.max() == 0)
-        f1_50.append(0.0 if empty_but_found else f1(truth, labels, 0.5))
-        f1_70.append(0.0 if empty_but_found else f1(truth, labels, 0.7))
-        errors.append(abs(int(labels.max()) - int(truth.max())) / max(1, int(truth.max())))
-    return Scores(
-        name, np.array(f1_50), np.array(f1_70), np.array(errors), float(np.median(seconds))
-    )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    from skimage import segmentation
-
-    from hcs_gpu_kernels import segment_nuclei
-
-    parser = argparse.ArgumentParser(description="nuclei against the annotators' masks")
-    default = SHARED / "data" / "bbbc039"
-    parser.add_argument("folder", nargs="?", type=Path, default=default)
-    baseline = load_baseline()
-    fields = load_fields(parser.parse_args(arguments).folder, baseline)
-
-    def ours(image: NDArray[Any]) -> Labels:
-        return segment_nuclei(image, pixel_size_um=PIXEL_SIZE_UM)
-
-    def plain(image: NDArray[Any]) -> Labels:
-        relabel: Any = segmentation.relabel_sequential  # as the script does; untyped
-        labels: Labels = relabel(baseline.segment(image))[0]
-        return labels
-
-    runs: dict[str, Segment] = {
-        "baseline (Otsu, watershed)": plain,
-        "segment_nuclei, pixel size known": ours,
-        "segment_nuclei, size from image": segment_nuclei,
+def main() -> None:
+    """Score all ways on all fields, and print them side by side."""
+    baseline = shared_script("nuclei_baseline")
+    folder = SHARED / "data" / "bbbc039"
+    if not folder.is_dir():
+        raise SkippedError(f"needs {folder.name} from the optional data folder ../shared")
+    plate = open_plate(folder / "images")
+    pixel_size = plate.metadata.pixel_size_um
+    fields = list(_fields(plate, folder / "masks", baseline))
+    ways: dict[str, Callable[[Field], Labels]] = {
+        "baseline: Otsu, watershed": lambda field: _numbered(baseline.segment(field.image)),
+        "hcs run demo/nuclei.toml": lambda field: field.found,
+        "segment_nuclei": lambda field: segment_nuclei(field.image, pixel_size_um=pixel_size),
+        "segment_nuclei, no pixel size": lambda field: segment_nuclei(field.image),
     }
-    results = [score(name, run, fields, baseline.f1) for name, run in runs.items()]
-    nuclei = sum(int(truth.max()) for _, truth in fields)
-    print(f"{len(fields)} fields, {nuclei} nuclei")
-    print(f"{'':32}  F1@0.5  F1@0.7   worst   count err      a field    speed")
-    for result in results:
-        print(result.row(results[0].seconds))
-    return 0
+    rows = [_score(name, way, fields, baseline.f1) for name, way in ways.items()]
+    print(f"{len(fields)} fields, {sum(int(field.truth.max()) for field in fields)} nuclei\n")
+    header = ["way", "F1 at 0.5", "F1 at 0.7", "worst at 0.7", "median count error", "ms a field"]
+    print_table(header, [row for row, _ in rows])
+    reached = rows[1][1]
+    verdict = "met" if reached >= GOAL else "not met"
+    print(f"F1 at IoU 0.7 of the run = {reached:.3f} (goal >= {GOAL}: {verdict})\n")
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _fields(plate: Plate, masks: Path, baseline: ModuleType) -> list[Field]:
+    """Run the pipeline, and return each field with its labels from the run's plate."""
+    fields = []
+    with tempfile.TemporaryDirectory(prefix="hcs-bench-") as folder:
+        out = Path(folder) / "out"
+        execute(compile(load_pipeline(PIPELINE), plate, out), plate, report=False)
+        written = FileManager(out / "plate.zarr")
+        with (out / "tables" / "images.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                (place,) = plate.select(well=row["well"], site=row["site"])
+                mask = masks / f"{Path(plate.index.file(place)).stem}.png"
+                found = written.load(f"{row['path']}/labels/Nuclei/0", "zarr")[0, 0]
+                fields.append(Field(plate.read(place), baseline.truth(str(mask)), found))
+    return fields
+
+
+def _score(
+    name: str, way: Callable[[Field], Labels], fields: list[Field], f1: F1
+) -> tuple[list[str], float]:
+    """Return one row of the table, and the mean F1 at an IoU of 0.7."""
+    at_50, at_70, errors, seconds = [], [], [], []
+    way(fields[0])  # imports and first calls are nobody's time
+    for field in fields:
+        started = time.perf_counter()
+        labels = way(field)
+        seconds.append(time.perf_counter() - started)
+        at_50.append(_f1(f1, field.truth, labels, 0.5))
+        at_70.append(_f1(f1, field.truth, labels, 0.7))
+        true_count = int(field.truth.max())
+        errors.append(abs(int(labels.max()) - true_count) / max(1, true_count))
+    took = 1000 * float(np.median(seconds))
+    row = [
+        name,
+        f"{np.mean(at_50):.3f}",
+        f"{np.mean(at_70):.3f}",
+        f"{min(at_70):.3f}",
+        f"{100 * np.median(errors):.1f} %",
+        f"{took:.1f}" if took > 0.1 else "as segment_nuclei",
+    ]
+    return row, float(np.mean(at_70))
+
+
+def _f1(f1: F1, truth: Labels, labels: Labels, threshold: float) -> float:
+    # The scorer divides by the number of objects of one side.
+    if (truth.max() == 0) != (labels.max() == 0):
+        return 0.0
+    return float(f1(truth, labels, threshold))
+
+
+def _numbered(labels: Labels) -> Labels:
+    """Return labels without gaps, as the baseline script scores them."""
+    values = np.unique(labels[labels > 0])
+    numbers = np.zeros(int(labels.max()) + 1, np.int64)
+    numbers[values] = np.arange(1, len(values) + 1)
+    return numbers[labels]

@@ -89,7 +89,7 @@ class PageRun:
         printed = io.StringIO()
         with contextlib.chdir(self._folder), contextlib.redirect_stdout(printed):
             exec(compile(code, "page", "exec"), self._names)  # noqa: S102 - it is our own page
-        return printed.getvalue()
+        return self._shown(printed.getvalue())
 
     def _bash(self, code: str) -> str:
         packages = [str(file.parent) for file in self._folder.rglob("pyproject.toml")]
@@ -107,7 +107,10 @@ class PageRun:
             check=False,
         )
         assert done.returncode == 0, f"{code}\n{done.stdout}"
-        return done.stdout.replace(str(self._folder.resolve()), "/data")
+        return self._shown(done.stdout)
+
+    def _shown(self, printed: str) -> str:
+        return printed.replace(str(self._folder.resolve()), "/data")
 
 
 def _install(pyproject: Path) -> None:

@@ -370,7 +370,7 @@ SMALL = np.arange(12, dtype=np.uint16).reshape(3, 4)
 @pytest.mark.parametrize("name", ["a.npy", "a.tif", "a.csv", "a.json", "zarr array"])
 def test_a_full_disk_keeps_the_old_value_and_its_errno(small_disk, name):
     small, big = {
-        "a.csv": ({"a": SMALL[0]}, {"a": BIG[0].ravel()}),
+        "a.csv": ({"a": SMALL[0].astype(np.int64)}, {"a": BIG[0].ravel()}),
         "a.json": ({"a": 1}, {"a": "x" * 2_000_000}),
     }.get(name, (SMALL, BIG))
     store = DiskBackend(small_disk)

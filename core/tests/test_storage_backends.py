@@ -334,7 +334,9 @@ def test_zarr_planes_are_loaded_into_an_aligned_buffer(zarr_store):
 
 def test_a_zarr_array_is_a_chunk_for_each_plane(zarr_store):
     zarr_store.save("a", STACK)
-    chunks = [p.relative_to(zarr_store.root / "a").as_posix() for p in _files(zarr_store.root / "a")]
+    chunks = [
+        p.relative_to(zarr_store.root / "a").as_posix() for p in _files(zarr_store.root / "a")
+    ]
     assert chunks == ["c/0/0/0", "c/1/0/0", "zarr.json"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -146,7 +147,7 @@ def test_a_csv_column_is_read_as_what_all_of_its_values_look_like():
     assert np.isnan(table["e"]).all()
 
 
-@pytest.mark.parametrize("word", ["007", "1_000", " 1", "1 ", "+1", "0x10", "1.", "nan?", "١"])
+@pytest.mark.parametrize("word", ["007", "1_000", " 1", "1 ", "+1", "0x10", "1.", "nan?", "\u0661"])
 def test_what_is_not_plainly_a_number_stays_text_in_csv(word):
     assert read_csv(f'a\n"{word}"\n')["a"].tolist() == [word]
 
@@ -192,7 +193,9 @@ def test_csv_floats_are_the_shortest_text_that_reads_back():
     assert file.getvalue() == b'a\n0.1\n1.0\n""\n1e+22\n'
 
 
-NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name.encode("utf-8", "ignore") == _utf8(name) and not name.startswith("\ufeff"))
+NAMES = st.text(min_size=1, max_size=8).filter(
+    lambda name: name.encode("utf-8", "ignore") == _utf8(name) and not name.startswith("\ufeff")
+)
 WORDS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
@@ -241,7 +244,9 @@ DOCUMENTS = st.recursive(
 )
 
 
-@given(document=st.lists(DOCUMENTS, max_size=4) | st.dictionaries(st.sampled_from("abc"), DOCUMENTS))
+@given(
+    document=st.lists(DOCUMENTS, max_size=4) | st.dictionaries(st.sampled_from("abc"), DOCUMENTS)
+)
 def test_any_json_document_reads_back_exactly(document):
     file = io.BytesIO()
     JsonFormat().write(file, document, path="a.json")
@@ -298,7 +303,9 @@ def test_an_npy_file_of_pickled_objects_is_never_unpickled():
         NpyFormat().read(io.BytesIO(file.getvalue()), path="a.npy")
 
 
-@pytest.mark.parametrize("shape", ["(9,)", "(99999999999999999999,)", "(-1,)", "'x'", "(2, ", "(1.5,)"])
+@pytest.mark.parametrize(
+    "shape", ["(9,)", "(99999999999999999999,)", "(-1,)", "'x'", "(2, ", "(1.5,)"]
+)
 def test_an_npy_header_that_declares_other_values_than_there_are_is_corrupt(shape):
     header = f"{{'descr': '<u2', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
     content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + b"\1" * 16
@@ -336,8 +343,21 @@ def read_plane(content: bytes, page: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("dtype", PIXELS)
 @pytest.mark.parametrize(
     "shape",
-    [(3, 4), (1, 1), (1, 4), (3, 1), (1, 3, 4), (2, 3, 4), (3, 3, 4), (4, 3, 4), (3, 4, 3)]
-    + [(1, 1, 3, 4), (2, 3, 3, 4), (5, 1, 1), (3, 1, 1)],
+    [
+        (3, 4),
+        (1, 1),
+        (1, 4),
+        (3, 1),
+        (1, 3, 4),
+        (2, 3, 4),
+        (3, 3, 4),
+        (4, 3, 4),
+        (3, 4, 3),
+        (1, 1, 3, 4),
+        (2, 3, 3, 4),
+        (5, 1, 1),
+        (3, 1, 1),
+    ],
 )
 def test_a_tiff_keeps_every_shape_and_dtype(shape, dtype):
     value = NOISE.flat[: math.prod(shape)].reshape(shape).astype(dtype)
@@ -423,10 +443,8 @@ def test_a_foreign_tiff_cut_anywhere_is_corrupt_or_whole(kind):
     content = write_tiff(value, **{"photometric": "minisblack", **FOREIGN[kind]})
     for length in range(0, len(content), 7):
         cut = content[:length]
-        try:
+        with contextlib.suppress(CorruptDataError):
             assert same(read_tiff(cut), value), length
-        except CorruptDataError:
-            pass
         try:
             assert same(read_plane(cut), value[0]), length
         except CorruptDataError:

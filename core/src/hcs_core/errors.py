@@ -10,6 +10,7 @@
     │   ├── UnknownKernelError      LookupError
     │   ├── FrameworkUnavailableError
     │   ├── ContractError           ValueError
+    │   ├── ParameterError          ValueError
     │   ├── UnknownFormatError      LookupError
     │   ├── CapabilityError         TypeError
     │   └── MissingLibraryError     ImportError
@@ -160,6 +161,17 @@ class ContractError(UsageError, ValueError):
             f"a function contract needs at least one {self.role}, each under its own name, "
             f"got {listed(self.names)}"
         )
+
+
+class ParameterError(UsageError, ValueError):
+    """A function was given a parameter that makes no sense for it."""
+
+    def __init__(self, function: str, parameter: str, value: object, wanted: str) -> None:
+        super().__init__(function, parameter, value, wanted)
+        self.function, self.parameter, self.value, self.wanted = function, parameter, value, wanted
+
+    def __str__(self) -> str:
+        return f"{self.function}: {self.parameter} must be {self.wanted}, got {self.value!r}"
 
 
 class UnknownFormatError(UsageError, LookupError):

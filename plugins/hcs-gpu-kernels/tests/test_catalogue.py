@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_results_are_of_the_declared_dtype_and_shape(kernel: Kernel):
 @KERNELS
 def test_inputs_are_left_untouched_and_may_be_read_only(kernel: Kernel):
     image = np.random.default_rng(0).integers(0, 1000, (2, 20, 30)).astype(np.uint16)
-    inputs = {"image": image, "labels": (image > 900).astype(np.int32)}
+    inputs: dict[str, Any] = {"image": image, "labels": (image > 900).astype(np.int32)}
     before = {kind: array.copy() for kind, array in inputs.items()}
     for array in inputs.values():
         array.flags.writeable = False
@@ -106,7 +107,7 @@ def test_a_stack_gives_what_its_planes_give(kernel: Kernel):
 @KERNELS
 @pytest.mark.parametrize("dtype", [bool, complex, object])
 def test_other_dtypes_are_refused_in_one_line(kernel: Kernel, dtype: type):
-    arrays = [np.zeros((2, 4, 4), dtype) for _ in kernel.inputs]
+    arrays: list[Any] = [np.zeros((2, 4, 4), dtype) for _ in kernel.inputs]
     with pytest.raises(TypeError) as caught:
         kernel.load()(*arrays)
     assert kernel.name in str(caught.value)

@@ -319,6 +319,12 @@ def test_a_projection_inside_a_step_that_ends_in_labels_is_refused(
     assert "a step of its own" in message
 
 
+def test_measuring_a_stack_is_refused(make_toy_plate: Make, tmp_path: Path):
+    step = FunctionStep(["toy:halves", "toy:measure"], variable_components=["z_index"])
+    message = only_fatal(Pipeline([step]), make_toy_plate(z_indexes=2), tmp_path / "out")
+    assert "measures one plane a call" in message
+
+
 def test_saving_what_a_step_does_not_make_is_refused(make_toy_plate: Make, tmp_path: Path):
     pipeline = Pipeline([FunctionStep("toy:add", save=["labels"])])
     assert "cannot save 'labels'" in only_fatal(pipeline, make_toy_plate(), tmp_path / "out")

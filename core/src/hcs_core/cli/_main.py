@@ -16,6 +16,7 @@ from hcs_core.registry import Registry
 
 COMMANDS: Registry[click.Command] = Registry("hcs.cli", api=1, doc="commands")
 
+_TEMPORARY = 75
 _INTERRUPTED = 130
 
 # What our own commands do, for `hcs --help`, which imports no command.
@@ -50,6 +51,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hcs")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def hcs() -> None:
     """Turn plates from high-content screening microscopes into images, objects and tables."""
 
@@ -69,6 +71,8 @@ def _run(arguments: list[str]) -> int:
         return done.exit_code
     except click.ClickException as cause:
         cause.show()
+        if flags[JSON]:
+            fail_json(cause.format_message(), cause.exit_code)
         return cause.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -78,14 +82,16 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except HcsError as cause:
-        return _report(cause, debug=flags[DEBUG], as_json=flags[JSON])
+        return _report(cause, cause.exit_code, debug=flags[DEBUG], as_json=flags[JSON])
+    except OSError as cause:  # in the system's own words: a full disk, a name that is too long
+        return _report(cause, _TEMPORARY, debug=flags[DEBUG], as_json=flags[JSON])
     return 0
 
 
-def _report(cause: HcsError, *, debug: bool, as_json: bool) -> int:
+def _report(cause: Exception, exit_code: int, *, debug: bool, as_json: bool) -> int:
     if debug:
         traceback.print_exception(cause)
-    if as_json:
-        fail_json(str(cause), cause.exit_code)
     click.echo(f"error: {cause}", err=True)
-    return cause.exit_code
+    if as_json:
+        fail_json(str(cause), exit_code)
+    return exit_code

@@ -25,6 +25,8 @@ class Parameter:
         The value when the user says nothing; ``None`` where the kernel derives it.
     doc : str
         One line for the user.
+    unit : str
+        Its unit, such as ``"px"`` or ``"um"``; empty where it has none.
     minimum, maximum : float, optional
         The closed range of a number.
     choices : tuple of str
@@ -37,6 +39,7 @@ class Parameter:
     type: type
     default: Any = None
     doc: str
+    unit: str = ""
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()

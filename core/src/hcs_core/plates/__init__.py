@@ -5,6 +5,7 @@ from hcs_core.plates._components import (
     COMPONENTS,
     Component,
     column_of_well,
+    plate_shape,
     row_of_well,
     well_name,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "PlateReader",
     "column_of_well",
     "open_plate",
+    "plate_shape",
     "row_of_well",
     "well_name",
 ]

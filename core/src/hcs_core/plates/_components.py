@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 Component = Literal["well", "site", "channel", "z_index", "timepoint"]
@@ -11,6 +12,8 @@ COMPONENTS: tuple[Component, ...] = get_args(Component)
 
 _WELL = re.compile(r"([A-Za-z]{1,2})0*([1-9]\d?)")
 _LETTERS = 26
+# Rows and columns of the plates of 6 to 1536 wells (ANSI/SLAS 4-2004 names 96, 384, 1536).
+_PLATE_SHAPES = ((2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))
 
 
 def well_name(row: int, column: int) -> str:
@@ -50,3 +53,23 @@ def column_of_well(well: str) -> int:
 def normal_well(well: str) -> str:
     """Return a well in our spelling: ``b2`` and ``B2`` are ``B02``."""
     return well_name(*_split(well))
+
+
+def plate_shape(wells: Iterable[str]) -> tuple[int, int] | None:
+    """Return rows and columns of the smallest plate in use that has these wells.
+
+    Parameters
+    ----------
+    wells : iterable of str
+        Names of wells, at least one.
+
+    Returns
+    -------
+    tuple of int, or None
+        None where not even a plate of 1536 wells has them.
+    """
+    places = [_split(well) for well in wells]
+    rows = 1 + max(row for row, _ in places)
+    columns = 1 + max(column for _, column in places)
+    fitting = (shape for shape in _PLATE_SHAPES if rows <= shape[0] and columns <= shape[1])
+    return next(fitting, None)

@@ -22,7 +22,7 @@ from hcs_core.errors import UnsavableValueError
 from hcs_core.storage._keys import Folder
 from hcs_core.storage._natural import natural_sort
 from hcs_core.storage._values import checked_pixels
-from hcs_core.storage._zarr_array import create_array, write_arrays
+from hcs_core.storage._zarr_array import create_array, write_planes
 from hcs_core.storage.backends.disk import DiskBackend
 
 _VERSION = "0.5"
@@ -237,7 +237,7 @@ class OmeZarrPlate:
         path = self._folder.path(key)
         shape, dtype = _common(planes, size, key)
         array = create_array(path, (*size, *shape), dtype, dimension_names=axes)
-        write_arrays([(array[position], plane) for position, plane in planes.items()], path)
+        write_planes(array, planes, path)
 
     def _group(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,21 +96,21 @@ def create_array(
         raise UnsavableValueError(str(path), "Zarr", reason) from cause
 
 
-def write_arrays(parts: list[tuple[Any, NDArray[Any]]], path: Path) -> None:
-    """Write values into parts of an opened array at the same time, and wait for all.
+def write_planes(array: Any, planes: Mapping[tuple[int, ...], NDArray[Any]], path: Path) -> None:
+    """Write planes, by their place in an opened array, at the same time, and wait for all.
+
+    Also when one fails: nothing is written any more when this returns, or raises.
 
     Raises
     ------
     StoreAccessError
         If the system refuses.
     UnsavableValueError
-        If a part does not take its values.
+        If the array does not take the planes.
     """
-    try:
-        writes = [part.write(np.asarray(values, order="C")) for part, values in parts]
-        for write in writes:
-            write.result()
-    except ValueError as cause:
+    writes = [array[at].write(np.asarray(plane, order="C")) for at, plane in planes.items()]
+    failures = [cause for cause in map(_failure, writes) if cause is not None]
+    for cause in failures:
         error = system_error(cause, path)
         raise error or UnsavableValueError(str(path), "Zarr", _first_line(cause)) from cause
 
@@ -177,6 +178,14 @@ def system_error(cause: Exception, path: Path) -> StoreAccessError | None:
         return None
     code = int(found[1])
     return StoreAccessError(code, os.strerror(code), str(path))
+
+
+def _failure(write: Any) -> ValueError | None:
+    try:
+        write.result()
+    except ValueError as cause:  # tensorstore's one type for whatever goes wrong
+        return cause
+    return None
 
 
 def _read_error(cause: Exception, path: Path) -> StorageError:

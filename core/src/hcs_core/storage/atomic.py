@@ -70,7 +70,12 @@ def atomic_write(
         raise access_error(cause, target) from cause
     try:
         with file:
-            yield file
+            try:
+                yield file
+            except OSError as cause:
+                if cause.errno is None:
+                    _ask_again(file)
+                raise
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -225,6 +230,16 @@ def _is_alive(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def _ask_again(file: BinaryIO) -> None:
+    """Raise the system's error about a file that could not be written, with its `errno`.
+
+    NumPy's `tofile` says only how many of the bytes were written. The file is to be removed
+    anyway, so writing to it once more does no harm.
+    """
+    os.lseek(file.fileno(), 0, os.SEEK_END)
+    os.write(file.fileno(), bytes(1 << 20))
 
 
 def _remove(temporary: str) -> None:

@@ -127,4 +127,6 @@ class FileFormatTests:
 def _lengths(size: int) -> Iterator[int]:
     """Yield lengths to cut a file to: all near its ends, and some between."""
     step = max(1, size // 60)
-    yield from sorted({*range(min(size, 40)), *range(0, size, step), *range(max(0, size - 12), size)})
+    yield from sorted(
+        {*range(min(size, 40)), *range(0, size, step), *range(max(0, size - 12), size)}
+    )

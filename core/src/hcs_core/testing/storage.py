@@ -79,8 +79,7 @@ class StorageBackendTests:
 
     @pytest.mark.parametrize(
         "dtype",
-        ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
-        + ["float16", "float32", "float64"],
+        ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"],
     )
     def test_every_dtype_of_pixels_is_kept_to_its_extremes(
         self, backend: StorageBackend, dtype: str
@@ -154,9 +153,7 @@ class StorageBackendTests:
         assert backend.exists(key)
         np.testing.assert_array_equal(backend.load(key), self.stack())
 
-    def test_a_missing_key_is_a_file_not_found_that_names_it(
-        self, backend: StorageBackend
-    ) -> None:
+    def test_a_missing_key_is_a_file_not_found_that_names_it(self, backend: StorageBackend) -> None:
         assert not backend.exists(self.key("deep/missing"))
         with pytest.raises(KeyNotFoundError, match="deep/missing") as caught:
             backend.load(self.key("deep/missing"))

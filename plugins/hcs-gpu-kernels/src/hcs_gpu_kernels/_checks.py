@@ -8,22 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.errors import DtypeError, ShapeError, UsageError
+from hcs_core.errors import DtypeError, ParameterError, ShapeError
 
 Array = NDArray[Any]
 
 IMAGE_DTYPES = "integers of at most 32 bits and floats of at most 64"
-
-
-class ParameterError(UsageError, ValueError):
-    """A kernel was given a parameter that makes no sense for it."""
-
-    def __init__(self, kernel: str, parameter: str, value: object, wanted: str) -> None:
-        super().__init__(kernel, parameter, value, wanted)
-        self.kernel, self.parameter, self.value, self.wanted = kernel, parameter, value, wanted
-
-    def __str__(self) -> str:
-        return f"{self.kernel}: {self.parameter} must be {self.wanted}, got {self.value!r}"
 
 
 def check_image(kernel: str, image: Array, *, axes: tuple[int, ...] = (2, 3)) -> Array:

@@ -12,7 +12,8 @@ _PERCENTILES = (
         default=0.5,
         minimum=0,
         maximum=100,
-        doc="percentile that becomes the lowest value, percent",
+        doc="percentile that becomes the lowest value",
+        unit="%",
     ),
     Parameter(
         name="high",
@@ -20,7 +21,8 @@ _PERCENTILES = (
         default=99.5,
         minimum=0,
         maximum=100,
-        doc="percentile that becomes the highest value, percent",
+        doc="percentile that becomes the highest value",
+        unit="%",
     ),
 )
 
@@ -56,7 +58,8 @@ LIBRARY = KernelLibrary(
                     default=1.0,
                     minimum=0,
                     maximum=1000,
-                    doc="standard deviation of the Gaussian, pixels",
+                    doc="standard deviation of the Gaussian",
+                    unit="px",
                 ),
             ),
             implementations={"numpy": "hcs_gpu_kernels.filters:gaussian_blur"},
@@ -73,7 +76,8 @@ LIBRARY = KernelLibrary(
                     default=25,
                     minimum=0,
                     maximum=1000,
-                    doc="radius of the footprint, pixels: more than the largest thing to keep",
+                    doc="radius of the footprint: more than the largest thing to keep",
+                    unit="px",
                 ),
                 Parameter(
                     name="shape",
@@ -106,14 +110,16 @@ LIBRARY = KernelLibrary(
                     type=float,
                     minimum=0.1,
                     maximum=1000,
-                    doc="typical nucleus diameter, micrometres; 16 where the pixel size is known",
+                    doc="typical nucleus diameter; 16 where the pixel size is known",
+                    unit="um",
                 ),
                 Parameter(
                     name="diameter_px",
                     type=float,
                     minimum=3,
                     maximum=2000,
-                    doc="the same in pixels; without both and a pixel size, found in each plane",
+                    doc="the same; without both and a pixel size, found in each plane",
+                    unit="px",
                 ),
                 Parameter(
                     name="min_brightness",

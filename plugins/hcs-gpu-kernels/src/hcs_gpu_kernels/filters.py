@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hcs_core.errors import ParameterError
 from hcs_gpu_kernels._checks import (
     Array,
-    ParameterError,
     check_image,
     check_number,
     for_each_plane,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.errors import ParameterError
 from hcs_gpu_kernels._checks import (
     Array,
-    ParameterError,
     check_image,
     check_number,
     for_each_plane,

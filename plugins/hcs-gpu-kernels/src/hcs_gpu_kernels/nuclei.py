@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.errors import ParameterError
 from hcs_gpu_kernels._checks import (
     Array,
-    ParameterError,
     check_image,
     check_number,
     for_each_plane,
@@ -80,8 +80,8 @@ def segment_nuclei(
         Integers of at most 32 bits, or floats; not modified. Pixels that are not finite
         are never part of a nucleus.
     diameter_um, diameter_px : float, optional
-        Typical diameter of a nucleus, at least 3 pixels. A mistake of a fifth hardly
-        matters, one of a half does. Give one of them, or neither: then it is 16
+        Typical diameter of a nucleus, at least 3 pixels. A mistake of a fifth costs
+        little, one of a half much. Give one of them, or neither: then it is 16
         micrometres, or, where the pixel size is unknown too, found in each plane by
         granulometry (`find_diameter`).
     min_brightness : float

@@ -21,6 +21,7 @@ from hcs_core.plates import (
     PlateMetadata,
     PlateReader,
     column_of_well,
+    plate_shape,
     row_of_well,
 )
 from hcs_microscopes._htd import Htd, is_htd
@@ -37,7 +38,6 @@ T = TypeVar("T")
 
 # Enough names of each folder to know the format; `index` looks at all of them.
 _SAMPLE = 200
-_PLATE_SHAPES = ((2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48))
 # Seen in MetaSeries properties; the most special first.
 _MODELS = (
     ("IXConfocal", "ImageXpress Micro Confocal"),
@@ -220,8 +220,7 @@ class ImageXpressReader(PlateReader):
         stated = self._htd.plate_shape if self._htd else None
         if stated and rows <= stated[0] and columns <= stated[1]:
             return stated, False
-        fitting = (shape for shape in _PLATE_SHAPES if rows <= shape[0] and columns <= shape[1])
-        return next(fitting, None), True
+        return plate_shape(self._index.wells), True
 
     @cached_property
     def _headers(self) -> tuple[dict[str, ImageHeader], dict[str, str]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.errors import HcsError, listed
+from hcs_core.errors import HcsError, listed, near
 from hcs_core.plates import STATUSES, Component, Plate, PlateIndex, open_plate
 from hcs_pipeline._flow import Chains, Flow
 from hcs_pipeline._outcome import choose_image, plan_steps, save_problems
@@ -122,6 +122,8 @@ def _resolved_steps(
         names.add(step.name)
         chains, wrong = _resolved_chains(step)
         wrong += _step_problems(step)
+        if not wrong:
+            wrong += _unknown_inputs(step, chains)
         problems += [Problem("fatal", message, step=step.name) for message in wrong]
         if not wrong:
             yield step, chains
@@ -149,6 +151,21 @@ def _step_problems(step: FunctionStep) -> list[str]:
     return wrong
 
 
+def _unknown_inputs(step: FunctionStep, chains: Chains) -> list[str]:
+    """Return what is wrong with inputs that no function of the step takes."""
+    calls = [resolved for chain in chains.values() for resolved in chain]
+    known = tuple(
+        dict.fromkeys(v.name for r in calls for v in r.contract.inputs if v.kind != "image")
+    )
+    functions = listed(list(dict.fromkeys(resolved.call.function for resolved in calls)))
+    return [
+        f"input {name!r} is taken by no function of the step, {functions}{near(name, known)} "
+        f"(available: {listed(known)})"
+        for name in step.inputs
+        if name not in known
+    ]
+
+
 def _open(plate: Plate | str | os.PathLike[str], problems: list[Problem]) -> Plate | None:
     if isinstance(plate, Plate):
         return plate
@@ -158,11 +175,21 @@ def _open(plate: Plate | str | os.PathLike[str], problems: list[Problem]) -> Pla
         file = getattr(cause, "files", (None,))[0]
         code = cause.exit_code
         problems.append(Problem("fatal", str(cause), file=file, exit_code=code))
+    except OSError as cause:  # a name that the system does not take
+        message = f"no plate at {os.fspath(plate)}: {cause.strerror or cause}"
+        problems.append(Problem("fatal", message, exit_code=65))
     return None
 
 
 def _output_problems(output: Path, plate: Path) -> Iterator[Problem]:
     """Yield why the output folder cannot be used."""
+    try:
+        yield from _folder_problems(output, plate)
+    except OSError as cause:  # a name that the system does not take, a folder it does not list
+        yield Problem("fatal", f"output {output} cannot be used: {cause.strerror or cause}")
+
+
+def _folder_problems(output: Path, plate: Path) -> Iterator[Problem]:
     real, source = output.resolve(), plate.resolve()
     if real == source or source in real.parents:
         message = f"output {output} lies inside the plate {plate}, where nothing is ever written"
@@ -204,7 +231,7 @@ def _plan(
         plate=str(plate.root),
         format=plate.format,
         fingerprint=index.fingerprint(),
-        output=str(output),
+        output=str(output.resolve()),  # another process may start elsewhere
         steps=plan_steps(steps, flow, image),
         unit_by=unit_by,
         uses_projections=projections,
@@ -214,15 +241,23 @@ def _plan(
         measures=any("table" in walked.outputs for _, walked in steps),
         reads=0,
         writes=0,
-        functions={
-            call.call.function: call.user_function
-            for _, chains in resolved
-            for chain in chains.values()
-            for call in chain
-            if call.user_function is not None
-        },
+        functions=_user_functions(resolved, problems),
     )
     return _with_counts(plan, index, rows, flow.read_channels, problems)
+
+
+def _user_functions(
+    steps: Sequence[tuple[FunctionStep, Chains]], problems: list[Problem]
+) -> dict[str, Callable[..., Any]]:
+    """Return the user's functions by their name in the plan, which must be one function's."""
+    found: dict[str, Callable[..., Any]] = {}
+    for step, chains in steps:
+        for resolved in (resolved for chain in chains.values() for resolved in chain):
+            function, name = resolved.user_function, resolved.call.function
+            if function is not None and found.setdefault(name, function) is not function:
+                message = f"another function is called {name} too; give each its own name"
+                problems.append(Problem("fatal", message, step=step.name))
+    return found
 
 
 def _unit_components(steps: Sequence[FunctionStep]) -> tuple[Component, ...]:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hcs_core.plates import PlateIndex, column_of_well, row_of_well, well_name
-
-# The physical plates in use: wells, rows, columns.
-_PLATES = (
-    (6, 2, 3),
-    (12, 3, 4),
-    (24, 4, 6),
-    (48, 6, 8),
-    (96, 8, 12),
-    (384, 16, 24),
-    (1536, 32, 48),
+from hcs_core.plates import (
+    Plate,
+    PlateIndex,
+    column_of_well,
+    plate_shape,
+    row_of_well,
+    well_name,
 )
 
 
@@ -48,13 +44,10 @@ def column_names(count: int) -> list[str]:
     return [f"{column + 1:02d}" for column in range(count)]
 
 
-def plate_size(wells: tuple[str, ...], rows: int | None, columns: int | None) -> tuple[int, int]:
+def plate_size(plate: Plate) -> tuple[int, int]:
     """Return rows and columns of the physical plate: as stated, or the smallest that fits."""
-    needed_rows = max(map(row_of_well, wells)) + 1
-    needed_columns = max(map(column_of_well, wells)) + 1
-    if rows and columns and rows >= needed_rows and columns >= needed_columns:
-        return rows, columns
-    for _, plate_rows, plate_columns in _PLATES:
-        if plate_rows >= needed_rows and plate_columns >= needed_columns:
-            return plate_rows, plate_columns
-    return needed_rows, needed_columns
+    needed = (max(map(row_of_well, plate.wells)) + 1, max(map(column_of_well, plate.wells)) + 1)
+    stated = (plate.metadata.rows, plate.metadata.columns)
+    if stated[0] is None or stated[1] is None:
+        return plate_shape(plate.wells) or needed
+    return max(stated[0], needed[0]), max(stated[1], needed[1])

@@ -136,6 +136,9 @@ class Flow:
         for resolved in calls:
             self._check_inputs(step, resolved, made, channels if takes_image else None)
             made |= {value.kind for value in resolved.contract.outputs}
+            if step.variable_components and resolved.contract.output_of_kind("table"):
+                message = f"{resolved.call.function} measures one plane a call"
+                self._problem(step, f"{message}; leave out variable, or project in a step before")
             if resolved.contract.stack == "across":
                 self._project(step, resolved, channels, ends_in_image=ends_in_image)
         if "labels" in made:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hcs_core.errors import CorruptDataError
+from hcs_core.errors import StorageError
 from hcs_core.storage import FileManager
 from hcs_pipeline._plan import Plan, PlannedUnit
 from hcs_pipeline._tables import Columns
@@ -110,7 +110,7 @@ class Ledger:
             document: dict[str, Any] = self._files.load(_PLAN)
         except FileNotFoundError as cause:
             raise NotARunError(str(self.folder.parent), "run/plan.json is missing") from cause
-        except CorruptDataError as cause:
+        except StorageError as cause:
             raise NotARunError(str(self.folder.parent), str(cause)) from cause
         return document
 

@@ -67,13 +67,7 @@ class PlateOutput:
         self._store = OmeZarrPlate(Path(plan.output) / PLATE, name=plate.metadata.name)
         self._rows = UnitRows.of_plan(plan, plate.index)
         self._numbers = field_numbers(plate.index)
-        self._dtypes: dict[str, np.dtype[Any]] = {}
         self._published: dict[str, set[int]] = defaultdict(set)
-
-    @property
-    def is_used(self) -> bool:
-        """Whether the plan leaves anything in a plate."""
-        return self._plan.image is not None
 
     def field(self, well: str, site: int) -> Field:
         """Return the field of a well's site, by the site's dense number."""
@@ -143,8 +137,7 @@ class PlateOutput:
         """Make the plate visible with the fields that are."""
         if not self._published:
             return
-        metadata = self._plate.metadata
-        rows, columns = plate_size(self._plate.index.wells, metadata.rows, metadata.columns)
+        rows, columns = plate_size(self._plate)
         fields = {path: sorted(numbers) for path, numbers in self._published.items()}
         self._store.publish_plate(fields, rows=row_names(rows), columns=column_names(columns))
 

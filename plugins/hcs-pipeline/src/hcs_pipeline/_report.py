@@ -136,8 +136,7 @@ def _heat_map(plate: Plate, values: Mapping[str, float], failed: set[str]) -> st
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    metadata = plate.metadata
-    rows, columns = plate_size(plate.wells, metadata.rows, metadata.columns)
+    rows, columns = plate_size(plate)
     grid = np.full((rows, columns), np.nan)
     for well, value in values.items():
         grid[row_of_well(well), column_of_well(well)] = value

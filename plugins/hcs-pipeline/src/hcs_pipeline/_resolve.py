@@ -98,7 +98,7 @@ def _kernel_argument_problems(kernel: Kernel, arguments: Mapping[str, Any]) -> I
         if name not in parameters:
             yield _unknown_argument(kernel.name, name, tuple(parameters))
         elif problem := parameters[name].problem_with(value):
-            yield f"{kernel.name}: {name} {problem}{_unit(parameters[name])}"
+            yield f"{kernel.name}: {name} {problem}{_meaning(parameters[name])}"
     for name, parameter in parameters.items():
         if parameter.required and name not in arguments:
             yield f"{kernel.name}: {name} must be given ({parameter.doc})"
@@ -149,8 +149,9 @@ def _unknown_argument(function: str, name: str, known: tuple[str, ...]) -> str:
     )
 
 
-def _unit(parameter: Parameter) -> str:
-    return f" ({parameter.doc})" if parameter.doc else ""
+def _meaning(parameter: Parameter) -> str:
+    words = ", ".join(word for word in (parameter.doc, parameter.unit) if word)
+    return f" ({words})" if words else ""
 
 
 def _is_json(value: Any) -> bool:

@@ -104,7 +104,7 @@ class FunctionStep:
             "name": _plain_name(self.name or last, where),
             "variable_components": tuple(_component(c, where) for c in self.variable_components),
             "group_by": None if self.group_by is None else _component(self.group_by, where),
-            "inputs": MappingProxyType(dict(self.inputs or {})),
+            "inputs": MappingProxyType(_inputs(self.inputs or {}, where)),
             "save": None if self.save is None else tuple(self.save),
         }
         for attribute, value in normal.items():
@@ -172,6 +172,13 @@ def _call(pattern: Pattern, where: str) -> Call:
     if not (isinstance(function, str) and function) and not callable(function):
         raise PipelineError(where, f"{function!r} is neither a kernel's name nor a function")
     return Call(function, MappingProxyType({str(name): v for name, v in arguments.items()}))
+
+
+def _inputs(inputs: Mapping[str, Any], where: str) -> dict[str, str]:
+    for name, source in inputs.items():
+        if not isinstance(source, str):
+            raise PipelineError(where, f'input {name} must be text, "Step.labels", got {source!r}')
+    return dict(inputs)
 
 
 def _component(value: object, where: str) -> Component:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.errors import InvalidKeyError, KeyExistsError, KeyNotFoundError, StorageError
@@ -21,7 +22,7 @@ from hcs_core.storage._zarr_array import (
     node_type,
     open_array,
     read_array,
-    write_arrays,
+    write_planes,
 )
 from hcs_core.storage.atomic import access_error, exchange, is_temporary, temporary_path
 
@@ -138,7 +139,8 @@ def _write_whole(path: Path, value: NDArray[Any], *, replace: bool) -> None:
     staged = Path(temporary_path(path))
     try:
         array = create_array(staged, value.shape, value.dtype, complete=True)
-        write_arrays([(array, value)], staged)
+        planes = {at: value[at] for at in np.ndindex(value.shape[:-2])}
+        write_planes(array, planes, staged)
         _publish(staged, path, replace=replace)
     finally:
         shutil.rmtree(staged, ignore_errors=True)  # what failed, or the old array

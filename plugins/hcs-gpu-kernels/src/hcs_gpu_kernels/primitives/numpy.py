@@ -180,8 +180,12 @@ def tidy(
 
 def outlines(mask: NDArray[np.uint8]) -> list[Plane]:
     """Return the outer outline of each component: its border pixels, (n, 2) as x, y."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return [contour[:, 0, :] for contour in contours]
+    # Not RETR_EXTERNAL: it leaves out what lies in the hole of something else.
+    contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    parents = tree[0, :, 3] if contours else ()
+    return [
+        contour[:, 0, :] for contour, parent in zip(contours, parents, strict=True) if parent < 0
+    ]
 
 
 def convex_hull(points: Plane) -> Plane:

@@ -14,7 +14,7 @@ from hcs_core.cli import fail_json, print_json, stderr, stdout
 from hcs_core.errors import UsageError
 from hcs_pipeline._compile import CompileReport
 from hcs_pipeline._execute import Observer, execute
-from hcs_pipeline._ledger import RunSummary, UnitState
+from hcs_pipeline._ledger import Ledger, RunSummary, UnitState
 from hcs_pipeline._plan import Plan
 from hcs_pipeline._problems import Problem
 from hcs_pipeline.errors import CompileError
@@ -61,8 +61,13 @@ def run_plan(plan: Plan, report: CompileReport, *, as_json: bool) -> None:
     """Run a plan, tell how it ended, and end the command with the run's exit code."""
     if not as_json:
         tell_problems(report.problems)
-    with _progress(len(plan.units), hidden=as_json) as observer:
-        summary = execute(plan, report.plate, observer=observer).summary
+    try:
+        with _progress(len(plan.units), hidden=as_json) as observer:
+            summary = execute(plan, report.plate, observer=observer).summary
+    except KeyboardInterrupt:
+        if not as_json:
+            raise
+        summary = Ledger(plan.output).summary()
     if as_json:
         print_json(summary.as_dict())
     else:
@@ -77,7 +82,8 @@ def tell_summary(summary: RunSummary) -> None:
     took = "" if summary.seconds is None else f" in {summary.seconds:.1f} s"
     console.print(f"[bold]{summary.status}[/]: {counts}{took}")
     for state in summary.failures[:_MOST_PROBLEMS]:
-        console.print(f"  unit {state.unit} ({state.title}): {state.error}", markup=False)
+        line = f"  unit {state.unit} ({state.title}): {state.error}"
+        console.print(line, markup=False, soft_wrap=True)
     hidden = len(summary.failures) - _MOST_PROBLEMS
     if hidden > 0:
         console.print(f"  and {hidden} more; --json lists them all")

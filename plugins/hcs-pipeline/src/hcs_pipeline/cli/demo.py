@@ -13,6 +13,7 @@ from hcs_core.testing import SyntheticPlate, make_plate
 from hcs_pipeline._compile import compile_report
 from hcs_pipeline._toml import load_pipeline
 from hcs_pipeline.cli._common import run_plan, stop_if_fatal
+from hcs_pipeline.errors import OutputError
 
 _WELLS = tuple(f"{row}{column:02d}" for row in "BCD" for column in range(2, 6))
 
@@ -26,6 +27,8 @@ def demo(out: str | None, as_json: bool) -> None:
     OUT is a new folder: hcs-demo by default, or hcs-demo-2 and so on where that exists.
     """
     folder = Path(out) if out is not None else _free_folder()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputError(str(folder), "it is not empty; give a new folder")
     plate = SyntheticPlate(
         wells=_WELLS, sites=4, z_indexes=3, channels=("DAPI", "GFP"), cells_per_site=(5, 40)
     )
