@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 
 from hcs_core.errors import KeyExistsError, KeyNotFoundError, StoreAccessError, UnsavableValueError
-from hcs_core.storage import Item, OmeZarrPlate, atomic_write, sweep_stale
-from hcs_core.storage import atomic as atomic_module
+from hcs_core.storage import Item, OmeZarrPlate, StorageBackend, atomic_write, sweep_stale
 from hcs_core.storage.atomic import exchange, is_temporary, temporary_path
 from hcs_core.storage.backends.disk import DiskBackend
 from hcs_core.storage.backends.zarr import ZarrBackend
@@ -91,7 +90,7 @@ def test_a_file_system_without_links_can_still_create_and_refuses_a_taken_name(
     def no_links(source, target):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(atomic_module.os, "link", no_links)
+    monkeypatch.setattr("hcs_core.storage.atomic.os.link", no_links)
     target = tmp_path / "a.txt"
     with atomic_write(target, replace=False) as file:
         file.write(b"first")
@@ -162,8 +161,8 @@ def test_durable_syncs_the_file_before_its_name_and_the_folder_after(tmp_path, m
         calls.append("replace")
         real_replace(source, target)
 
-    monkeypatch.setattr(atomic_module.os, "fsync", sync)
-    monkeypatch.setattr(atomic_module.os, "replace", replace)
+    monkeypatch.setattr("hcs_core.storage.atomic.os.fsync", sync)
+    monkeypatch.setattr("hcs_core.storage.atomic.os.replace", replace)
     with atomic_write(tmp_path / "a.txt", durable=True) as file:
         file.write(b"x")
     if os.path.isdir("/proc/self/fd"):
@@ -373,7 +372,7 @@ def test_a_full_disk_keeps_the_old_value_and_its_errno(small_disk, name):
         "a.csv": ({"a": SMALL[0].astype(np.int64)}, {"a": BIG[0].ravel()}),
         "a.json": ({"a": 1}, {"a": "x" * 2_000_000}),
     }.get(name, (SMALL, BIG))
-    store = DiskBackend(small_disk)
+    store: StorageBackend = DiskBackend(small_disk)
     if name == "zarr array":
         pytest.importorskip("tensorstore")
         store = ZarrBackend(small_disk)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from hcs_core.storage import FileManager, Item, StorageBackend
 from hcs_core.storage.backends.disk import DiskBackend
 from hcs_core.storage.backends.memory import MemoryBackend
 from hcs_core.storage.backends.zarr import ZarrBackend
-from hcs_core.testing.storage import StorageBackendTests
+from hcs_core.testing import StorageBackendTests
 
 STACK = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
 
@@ -55,7 +56,7 @@ class TestMemoryBackend(StorageBackendTests):
 
     def test_any_value_is_kept_as_a_copy(self):
         backend = MemoryBackend()
-        table = {"count": np.array([1, 2]), "names": ["a", None]}
+        table: dict[str, Any] = {"count": np.array([1, 2]), "names": ["a", None]}
         backend.save("table", table)
         table["count"][0] = 99
         backend.load("table")["names"].append("c")
@@ -168,7 +169,8 @@ def test_a_root_is_the_same_folder_after_the_working_directory_changed(tmp_path,
 def test_a_link_out_of_the_root_is_refused_by_every_operation(tmp_path, kind):
     if kind == "zarr":
         pytest.importorskip("tensorstore")
-    made, suffix = {"disk": (DiskBackend, ".npy"), "zarr": (ZarrBackend, "")}[kind]
+    made: Any = {"disk": DiskBackend, "zarr": ZarrBackend}[kind]
+    suffix = {"disk": ".npy", "zarr": ""}[kind]
     outside = made(tmp_path / "outside")
     outside.save(f"secret{suffix}", STACK)
     store = made(tmp_path / "store")

@@ -353,6 +353,21 @@ def test_a_function_of_the_test_itself_runs_in_this_process(
     )
 
 
+def test_labels_may_stand_anywhere_among_a_functions_arguments(
+    make_toy_plate: Make, tmp_path: Path, run: Any
+):
+    @numpy(outputs=("table",))
+    def areas(image: NDArray[Any], least: int = 1, labels: Any = None) -> dict[str, Any]:
+        return {"count": [int((labels >= least).sum())]}
+
+    steps = [
+        FunctionStep("toy:halves", name="H"),
+        FunctionStep((areas, {"least": 2}), inputs={"labels": "H.labels"}),
+    ]
+    assert run(make_toy_plate(), steps).summary.status == "done"
+    assert [row["count"] for row in rows(tmp_path / "out", "images")] == ["24", "24"]
+
+
 def broken(kind: str) -> Callable[..., Any]:
     @numpy
     def function(image: NDArray[Any]) -> Any:

@@ -23,6 +23,7 @@ _KIND_OF_NAME: dict[str, ValueKind] = {
     "table": "table",
     "positions": "positions",
 }
+_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @overload
@@ -46,8 +47,9 @@ def numpy(
     """Declare that a function takes and returns NumPy arrays, so that a step can call it.
 
     The function itself is returned, unchanged but for the attached contract. Its first
-    argument is the image; an argument called ``labels`` takes the labels that the step's
-    ``inputs`` name. All other arguments are parameters.
+    argument is the image, and is passed by position. Arguments called ``labels``, ``table``
+    or ``positions`` take what the step's ``inputs`` name, and are passed by keyword. All
+    other arguments are parameters.
 
     Parameters
     ----------
@@ -81,14 +83,10 @@ def numpy(
 
 def _inputs_of(function: Callable[..., Any], context: tuple[str, ...]) -> tuple[Value, ...]:
     """Return the array arguments: the first one, and those called by a kind's name."""
-    names = [
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and name not in context
-    ]
-    if not names:
+    parameters = inspect.signature(function).parameters.values()
+    free = [p for p in parameters if p.name not in context and p.kind not in _COLLECTING]
+    if not free or free[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise ContractError("input", ())
-    first, *others = names
+    first, *others = (parameter.name for parameter in free)
     known = [Value(name, _KIND_OF_NAME[name]) for name in others if name in _KIND_OF_NAME]
     return (Value(first, _KIND_OF_NAME.get(first, "image")), *known)

@@ -47,18 +47,19 @@ def fail_json(message: str, exit_code: int, **more: Any) -> None:
 
 
 def stdout() -> Console:
-    """Return a console for people on standard output."""
-    from rich.console import Console  # 60 ms, which `--json` does not need
+    """Return a console for people on standard output; brackets in a text are no markup."""
+    from hcs_core.cli._console import PipeConsole  # 60 ms, which `--json` does not need
 
     # A pipe has no width; 80 columns would cut file names.
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    width = None if sys.stdout.isatty() else 160
+    return PipeConsole(width=width, highlight=False, markup=False)
 
 
 def stderr() -> Console:
-    """Return a console for people on standard error."""
-    from rich.console import Console
+    """Return a console for people on standard error; brackets in a text are no markup."""
+    from hcs_core.cli._console import PipeConsole
 
-    return Console(stderr=True, highlight=False)
+    return PipeConsole(stderr=True, highlight=False, markup=False)
 
 
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], bool]:

@@ -39,7 +39,9 @@ def _rows() -> list[dict[str, Any]]:
         try:
             catalogue = KERNELS[library].kernels
         except PluginLoadError as cause:  # a broken library hides only its own kernels
-            stderr().print(f"[yellow]warning:[/] {cause}")
+            console = stderr()
+            console.print("warning: ", style="yellow", end="")
+            console.print(str(cause), soft_wrap=True)
             continue
         rows += [
             {

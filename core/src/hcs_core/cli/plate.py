@@ -80,7 +80,13 @@ def _lines(opened: Plate, document: dict[str, Any]) -> list[tuple[str, str]]:
         ("planes", planes),
         ("projections", str(document["projections"])),
         ("ignored", ignored or "nothing"),
-        ("pixels", f"{document['shape']} {document['dtype']}"),
+        ("pixels", _pixels(opened)),
         ("pixel size", "not stated" if size is None else f"{size[0]:g} x {size[1]:g} um (y, x)"),
     ]
     return lines + [("error", text) for text in document["errors"]]
+
+
+def _pixels(opened: Plate) -> str:
+    shape, dtype = opened.metadata.shape, opened.metadata.dtype
+    size = "" if shape is None else f"{shape[0]} x {shape[1]} (y, x) "
+    return f"{size}{dtype or ''}".strip() or "not stated"

@@ -37,19 +37,19 @@ def _is_kind(info: PluginInfo, kind: str | None) -> bool:
 
 def _print_table(found: list[PluginInfo]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("kind", "key", "distribution", "version", "state", "value"):
         table.add_column(title, overflow="fold")
     for info in found:
-        style = _STYLES.get(info.state, "")
         state = f"{info.state}: {info.error}" if info.error else info.state
         table.add_row(
             info.kind,
             info.key,
             info.distribution,
             info.version,
-            f"[{style}]{state}[/]" if style else state,
+            Text(state, _STYLES.get(info.state, "")),
             info.value,
         )
     stdout().print(table)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     _Table: TypeAlias = dict[str, tuple[PluginInfo, ...]]
 
+# The API majors of the core's own kinds, for a listing that imports none of their rooms.
+API_OF = dict.fromkeys(
+    ("hcs.arrays", "hcs.cli", "hcs.formats", "hcs.kernels", "hcs.microscopes", "hcs.storage"), 1
+)
+
 # First-party addons by what they provide: a hint for a key that is not installed.
 ADDON_OF = {
     ("hcs.microscopes", "imagexpress"): "hcs-microscopes",
@@ -217,7 +222,8 @@ def registries() -> dict[str, Registry[Any]]:
 def all_infos() -> tuple[PluginInfo, ...]:
     """Return every plugin of every ``hcs.*`` group in the environment, importing none.
 
-    Groups whose registry has not been created in this process are listed too.
+    Groups whose registry has not been created in this process are listed too; where that
+    is an addon's, which API major it has is not known, and none is called incompatible.
     """
     declared = _current_scan()
     kinds = {*_KINDS, *(_split_group(item.group)[0] for item in declared)}
@@ -227,7 +233,7 @@ def all_infos() -> tuple[PluginInfo, ...]:
         if registry is not None:
             rows.extend(registry.infos())
         else:
-            for claims in _tabulate(kind, None, declared).values():
+            for claims in _tabulate(kind, API_OF.get(kind), declared).values():
                 rows.extend(claims)
     return tuple(rows)
 

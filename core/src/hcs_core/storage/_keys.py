@@ -61,6 +61,7 @@ class Folder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).absolute()
         self._inside: set[str] = set()
+        self._real: str | None = None
 
     def path(self, key: str) -> Path:
         """Return where `key` lies.
@@ -71,7 +72,7 @@ class Folder:
             If the key is not usable, or a link on the way leads out of the folder.
         """
         path = self.root / check_key(key)
-        self._check_inside(os.path.realpath(path), key)
+        self._check_inside(os.fspath(path), key)
         return path
 
     def path_to_read(self, key: str) -> str:
@@ -82,22 +83,30 @@ class Folder:
         """
         folder = check_key(key).rpartition("/")[0]
         if folder not in self._inside:
-            self._check_inside(os.path.realpath(self.root / folder), key)
+            self._check_inside(f"{self.root}/{folder}", key)
             self._inside.add(folder)
         path = f"{self.root}/{key}"
         if os.path.islink(path):
-            self._check_inside(os.path.realpath(path), key)
+            self._check_inside(path, key)
         return path
 
     def holds(self, path: str) -> bool:
         """Return whether `path` leads to a place below the folder."""
-        real_root = os.path.realpath(self.root)
-        real = os.path.realpath(path)
+        root = self._real_root()
         try:
-            return os.path.commonpath([real, real_root]) == real_root
+            return os.path.commonpath([os.path.realpath(path), root]) == root
         except ValueError:  # two drives of Windows
             return False
 
-    def _check_inside(self, real: str, key: str) -> None:
-        if not self.holds(real):
+    def _real_root(self) -> str:
+        """Return the root without links, found once: it is what keys are measured by."""
+        if self._real is None:
+            real = os.path.realpath(self.root)
+            if not os.path.isdir(real):
+                return real  # whoever makes it may still make it a link
+            self._real = real
+        return self._real
+
+    def _check_inside(self, path: str, key: str) -> None:
+        if not self.holds(path):
             raise InvalidKeyError(key, f"it leads out of {self.root} through a link")

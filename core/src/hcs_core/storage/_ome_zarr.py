@@ -219,6 +219,7 @@ class OmeZarrPlate:
             listed.append({"path": path, **place})
         most = max(map(len, wells.values()))
         return {
+            "version": _VERSION,  # of no use beside that of the group, but a reader warns
             "name": self.name,
             "rows": [{"name": name} for name in rows],
             "columns": [{"name": name} for name in columns],

@@ -99,7 +99,7 @@ class FileFormatTests:
 
     def test_a_plane_of_a_file_cut_short_is_whole_or_corrupt(self) -> None:
         if not isinstance(self.format, ImageFormat):
-            pytest.skip("the format holds no pixels")
+            return
         for value in self.values:
             if value.ndim < 2:
                 continue

@@ -136,14 +136,17 @@ class ChainRun:
         """Call one function; return the image that goes on, shape (n, y, x) or (y, x)."""
         contract = resolved.contract
         as_stack = bool(self._step.variable) or contract.stack != "per_plane"
-        arrays = [
-            _shaped(image, as_stack=as_stack)
+        arrays = {
+            value.name: _shaped(image, as_stack=as_stack)
             if value.kind == "image"
             else self._labels_argument(value.name, group, as_stack=as_stack)
             for value in contract.inputs
-        ]
+        }
         context = {name: self._context[name] for name in contract.context}
-        result = resolved.run(*arrays, **dict(resolved.call.arguments), **context)
+        # The first array is the function's first argument, whatever it is called there; the
+        # others may stand anywhere, so they go by name.
+        first = arrays.pop(contract.inputs[0].name)
+        result = resolved.run(first, **arrays, **dict(resolved.call.arguments), **context)
         outputs = result if len(contract.outputs) > 1 else (result,)
         if not isinstance(outputs, tuple) or len(outputs) != len(contract.outputs):
             names = ", ".join(value.name for value in contract.outputs)

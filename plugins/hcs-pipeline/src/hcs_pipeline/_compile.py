@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.errors import HcsError, listed, near
-from hcs_core.plates import STATUSES, Component, Plate, PlateIndex, open_plate
+from hcs_core.plates import (
+    STATUSES,
+    Component,
+    Plate,
+    PlateIndex,
+    column_of_well,
+    open_plate,
+    row_of_well,
+    well_name,
+)
 from hcs_pipeline._flow import Chains, Flow
 from hcs_pipeline._outcome import choose_image, plan_steps, save_problems
 from hcs_pipeline._plan import Plan, PlannedUnit, SavedImage, UnitRows
@@ -215,7 +224,7 @@ def _plan(
     problems: list[Problem],
 ) -> Plan:
     index = plate.index
-    flow = Flow(index)
+    flow = Flow(index, {step.name for step in pipeline} - {step.name for step, _ in resolved})
     steps = [(step, flow.walk(step, chains)) for step, chains in resolved]
     image, image_problems = choose_image(steps, flow, index)
     problems += [*flow.problems, *save_problems(steps), *image_problems]
@@ -272,6 +281,7 @@ def _chosen_wells(
     if wells is None:
         return frozenset(range(len(index.wells)))
     number = {well: i for i, well in enumerate(index.wells)}
+    wells = [_our_spelling(well) for well in wells]
     unknown = [well for well in wells if well not in number]
     if unknown:
         message = f"the plate has no well {listed(unknown)} (available: {listed(index.wells)})"
@@ -279,6 +289,14 @@ def _chosen_wells(
     if not wells:
         problems.append(Problem("fatal", "no wells are chosen"))
     return frozenset(number[well] for well in wells if well in number)
+
+
+def _our_spelling(well: str) -> str:
+    """Return ``B02`` for ``b2``, and what names no well as it is."""
+    try:
+        return well_name(row_of_well(well), column_of_well(well))
+    except ValueError:
+        return well
 
 
 def _units(

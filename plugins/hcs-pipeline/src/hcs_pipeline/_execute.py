@@ -174,7 +174,7 @@ class _Run:
         started = time.perf_counter()
         written = self._output.write(unit, values)
         rows = unit_tables(
-            self.plan, unit, values.tables, list(self._output.images_of(unit)), self.plate.index
+            self.plan, unit, values.tables, self._output.images_of(unit, values), self.plate.index
         )
         tables = {"images": rows.images}
         if rows.objects is not None:

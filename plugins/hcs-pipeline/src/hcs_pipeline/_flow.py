@@ -7,7 +7,7 @@ what the plan says of each step, and every problem that the order of steps cause
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -83,6 +83,13 @@ class StepFlow:
 class Flow:
     """Walks the steps of a pipeline over one plate.
 
+    Parameters
+    ----------
+    index : PlateIndex
+        The plate.
+    broken : iterable of str
+        Steps that are left out because of problems of their own.
+
     Attributes
     ----------
     labels : dict of str to LabelsInfo
@@ -93,8 +100,9 @@ class Flow:
         What is wrong with the steps walked so far.
     """
 
-    def __init__(self, index: PlateIndex) -> None:
+    def __init__(self, index: PlateIndex, broken: Iterable[str] = ()) -> None:
         self._index = index
+        self._broken = set(broken)
         self._image = ImageInfo(index.channels, (_NOTHING,) * len(index.channels))
         self.labels: dict[str, LabelsInfo] = {}
         self.read_channels: set[int] = set()
@@ -107,6 +115,8 @@ class Flow:
             numbers = None if key is None else self._numbers(step, key)
             if key is None or numbers is not None:
                 self._walk_chain(step, numbers, calls, flow)
+            elif any(resolved.contract.output_of_kind("labels") for resolved in calls):
+                self._broken.add(step.name)
         flow.image_after = self._image
         return flow
 
@@ -169,6 +179,8 @@ class Flow:
         if source is None:
             how = f'say inputs = {{{argument} = "Step.labels"}}'
             self._problem(step, f"{function} needs {argument}: {how} (available: {listed(known)})")
+        elif labels_step(source) in self._broken:
+            return  # what is wrong there has been told
         elif source not in known:
             made = f"is made by no earlier step{near(source, known)} (available: {listed(known)})"
             self._problem(step, f"input {argument} = {source!r} {made}")

@@ -80,11 +80,12 @@ class PlateOutput:
         sites = np.unique(self._plate.index.site[self._rows[unit]])
         return {int(site): self.field(unit.well, int(site)) for site in sites}
 
-    def images_of(self, unit: PlannedUnit) -> Iterator[tuple[Key, str]]:
-        """Yield the (site, timepoint) images of a unit and their group in the plate."""
-        index, rows = self._plate.index, self._rows[unit]
-        pairs = np.unique(np.stack([index.site[rows], index.timepoint[rows]], axis=1), axis=0)
-        for site, timepoint in pairs.tolist():
+    def images_of(self, unit: PlannedUnit, values: UnitValues) -> Iterator[tuple[Key, str]]:
+        """Yield the (site, timepoint) images of a unit and their group in the plate.
+
+        A projection over sites or timepoints has left one image of several.
+        """
+        for site, timepoint in sorted({(key.site, key.timepoint) for key in values.images}):
             key = Key(site=site, channel=0, z_index=0, timepoint=timepoint)
             yield key, self.field(unit.well, site).path
 

@@ -85,13 +85,16 @@ class _Names:
             return "composite"
         return self._index.channels[key.channel].title
 
+    def z_index(self, key: Key) -> str:
+        return self._index.z_indexes[key.z_index]
+
     def place(self, unit: PlannedUnit, key: Key, *, count: int, with_z: bool) -> Columns:
         """Return the columns that say where rows come from, `count` times."""
         words = {"well": unit.well, "site": self.site(key)}
         if self.has_timepoints:
             words["timepoint"] = self._index.timepoints[key.timepoint]
         if with_z and self.has_z:
-            words["z_index"] = self._index.z_indexes[key.z_index]
+            words["z_index"] = self.z_index(key)
         return {name: np.full(count, word) for name, word in words.items()}
 
 
@@ -163,7 +166,7 @@ def _image_titles(names: _Names, parts: Sequence[TablePart]) -> list[str]:
         title = f"_{source}" if len(sources) > 1 else ""
         if max(n for (name, *_), n in per_source.items() if name == source) > 1:
             title += f"_{names.channel(part.key)}"
-            title += f"_z{part.key.z_index}" if names.has_z else ""
+            title += f"_z{names.z_index(part.key)}" if names.has_z else ""
         titles.append(title)
     return titles
 

@@ -30,6 +30,9 @@ _KINDS = {1: "u", 2: "i", 3: "f"}
 _TYPES = {3: ("H", 2), 4: ("I", 4)}  # SHORT, LONG: code of struct, bytes
 _DTYPES = frozenset({"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"})
 
+# A damaged number of strips is not worth reading; a strip is a row at least.
+_MOST_STRIPS = 1 << 20
+
 _Tags = dict[int, tuple[int, ...]]
 
 
@@ -134,7 +137,9 @@ def _tags(file: BinaryIO, order: str, page: int) -> _Tags | None:
     for tag, kind, number, inline in struct.iter_unpack(f"{order}HHI4s", file.read(12 * count)):
         if tag in _UNUSUAL or tag in tags:
             return None
-        if tag in _WANTED and kind in _TYPES:
+        if tag in _WANTED:
+            if kind not in _TYPES or number > _MOST_STRIPS:
+                return None
             code, size = _TYPES[kind]
             content = inline
             if number * size > 4:
@@ -158,10 +163,12 @@ def _start_of_piece(tags: _Tags, shape: tuple[int, int], itemsize: int) -> int |
     if rows < 1 or width < 1 or per_strip < 1:
         return None
     strips = -(-rows // per_strip)
+    if not len(offsets) == len(counts) == strips:  # before a damaged number makes a long list
+        return None
     row_bytes = width * itemsize
     expected = [per_strip * row_bytes] * (strips - 1)
     expected.append((rows - per_strip * (strips - 1)) * row_bytes)
-    if len(offsets) != strips or list(counts) != expected:
+    if list(counts) != expected:
         return None
     piece = all(a + n == b for a, n, b in zip(offsets, counts, offsets[1:], strict=False))
     return offsets[0] if piece else None

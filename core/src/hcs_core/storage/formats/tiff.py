@@ -110,6 +110,7 @@ def _decode_errors(tifffile: ModuleType) -> tuple[type[Exception], ...]:
         IndexError,
         TypeError,
         AttributeError,
+        AssertionError,
         RuntimeError,
         struct.error,
         EOFError,

@@ -50,8 +50,8 @@ def tell_problems(problems: Sequence[Problem]) -> None:
     console = stderr()
     for problem in problems[:_MOST_PROBLEMS]:
         word = "error" if problem.severity == "fatal" else problem.severity
-        console.print(f"[{_STYLES[problem.severity]}]{word}:[/] ", end="")
-        console.print(str(problem), markup=False, soft_wrap=True)
+        console.print(f"{word}: ", style=_STYLES[problem.severity], end="")
+        console.print(str(problem), soft_wrap=True)
     hidden = len(problems) - _MOST_PROBLEMS
     if hidden > 0:
         console.print(f"and {hidden} more; --json lists them all")
@@ -80,16 +80,17 @@ def tell_summary(summary: RunSummary) -> None:
     console = stdout()
     counts = f"{summary.done} done, {summary.failed} failed, {summary.pending} pending"
     took = "" if summary.seconds is None else f" in {summary.seconds:.1f} s"
-    console.print(f"[bold]{summary.status}[/]: {counts}{took}")
+    console.print(summary.status, style="bold", end="")
+    console.print(f": {counts}{took}")
     for state in summary.failures[:_MOST_PROBLEMS]:
         line = f"  unit {state.unit} ({state.title}): {state.error}"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     hidden = len(summary.failures) - _MOST_PROBLEMS
     if hidden > 0:
         console.print(f"  and {hidden} more; --json lists them all")
     report = Path(summary.out) / "report.html"
     if report.exists():
-        console.print(f"report: {report}", markup=False, soft_wrap=True)
+        console.print(f"report: {report}", soft_wrap=True)
 
 
 @contextmanager

@@ -56,7 +56,8 @@ def _print(plan: Plan) -> None:
     from rich.table import Table
 
     console = stdout()
-    console.print(f"[bold]{plan.name}[/] on {plan.plate} ({plan.format})", soft_wrap=True)
+    console.print(plan.name, style="bold", end="")
+    console.print(f" on {plan.plate} ({plan.format})", soft_wrap=True)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("step", "calls", "stacked", "leaves"):
         table.add_column(title, overflow="fold")

@@ -27,13 +27,13 @@ def demo(out: str | None, as_json: bool) -> None:
     OUT is a new folder: hcs-demo by default, or hcs-demo-2 and so on where that exists.
     """
     folder = Path(out) if out is not None else _free_folder()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(str(folder), "it is not empty; give a new folder")
     plate = SyntheticPlate(
         wells=_WELLS, sites=4, z_indexes=3, channels=("DAPI", "GFP"), cells_per_site=(5, 40)
     )
     if not as_json:
-        stdout().print(f"making a synthetic plate in {folder / 'plate'}", markup=False)
+        stdout().print(f"making a synthetic plate in {folder / 'plate'}")
     make_plate(folder / "plate", plate)
     with as_file(files("hcs_pipeline").joinpath("demo.toml")) as pipeline:
         steps = load_pipeline(pipeline)

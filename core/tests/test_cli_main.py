@@ -1,0 +1,197 @@
+"""The command line itself: finding commands, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+
+from hcs_core import __version__
+from hcs_core.cli import COMMANDS, common_options, main, print_json
+from hcs_core.errors import HcsError, PlateNotFoundError, UsageError
+from hcs_core.registry import _registry as registry_module
+from hcs_core.registry._scanner import scan
+
+Hcs = Callable[..., "Ended"]
+
+
+class Ended:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code: object, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def hcs(capsys: pytest.CaptureFixture[str]) -> Hcs:
+    """`hcs` in this process."""
+
+    def call(*arguments: str) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        printed = capsys.readouterr()
+        return Ended(ended.value.code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the core were installed without any addon."""
+
+    def ours(path: list[str] | None = None) -> tuple[Any, ...]:
+        return tuple(line for line in scan(path) if line.distribution == "hcs-core")
+
+    monkeypatch.setattr(registry_module, "scan", ours)
+    monkeypatch.setattr(registry_module, "_scan", None)
+    monkeypatch.setattr(COMMANDS, "_loaded", {})
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """A function: the command `hcs fail` raises this."""
+
+    def install(error: BaseException) -> None:
+        @click.command("fail")
+        @common_options
+        def fail(as_json: bool) -> None:
+            raise error
+
+        COMMANDS.add(fail, key="fail", override=True)
+
+    monkeypatch.setattr(COMMANDS, "_added", dict(COMMANDS._added))
+    monkeypatch.setattr(COMMANDS, "_loaded", dict(COMMANDS._loaded))
+    return install
+
+
+def test_without_arguments_it_says_what_there_is(hcs: Hcs):
+    ended = hcs()
+    assert ended.code == 2
+    for text in ("Usage: hcs", "plugins", "plate", "kernels"):
+        assert text in ended.err
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_names_the_commands(option: str, hcs: Hcs):
+    ended = hcs(option)
+    assert ended.code == 0
+    assert "What is installed, what is broken and why." in ended.out
+    assert hcs("plugins", option).code == 0
+    assert "--json" in hcs("plugins", "list", option).out
+
+
+def test_it_says_its_version(hcs: Hcs):
+    ended = hcs("--version")
+    assert (ended.code, ended.out) == (0, f"hcs, version {__version__}\n")
+
+
+def test_an_unknown_command_says_what_there_is(hcs: Hcs):
+    ended = hcs("plugin")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert "did you mean 'plugins'?" in ended.err
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("command", ["run", "compile", "status", "demo"])
+def test_a_command_of_an_addon_says_what_to_install(command: str, hcs: Hcs):
+    ended = hcs(command, "nuclei.toml", "plate", "out")
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    for text in (repr(command), "hcs-pipeline", "pip install ./core ./plugins/hcs-pipeline"):
+        assert text in ended.err
+    assert hcs(command, "--json").json["exit_code"] == 2
+
+
+@pytest.mark.usefixtures("alone")
+def test_help_of_the_core_alone_names_its_own_commands_only(hcs: Hcs):
+    out = hcs("--help").out
+    assert "plugins" in out
+    assert "run " not in out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (HcsError("something"), 1),
+        (UsageError("something"), 2),
+        (PlateNotFoundError("something", "is wrong"), 65),
+        (OSError(errno.ENOSPC, "No space left on device", "something"), 75),
+        (click.UsageError("something"), 2),
+        (click.exceptions.Exit(3), 3),
+    ],
+)
+def test_an_error_is_a_line_and_an_exit_code(
+    error: Exception, code: int, hcs: Hcs, failing: Callable[[BaseException], None]
+):
+    failing(error)
+    ended = hcs("fail")
+    assert (ended.code, ended.out) == (code, "")
+    assert "Traceback" not in ended.err
+    if code == 3:
+        return
+    assert "something" in ended.err
+    ended = hcs("fail", "--json")
+    assert (ended.code, ended.json["exit_code"]) == (code, code)
+    assert "something" in ended.json["error"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_ctrl_c_has_an_exit_code_of_its_own(
+    error: BaseException, hcs: Hcs, failing: Callable[[BaseException], None]
+):
+    failing(error)
+    ended = hcs("fail")
+    assert (ended.code, ended.out, ended.err) == (130, "", "interrupted\n")
+
+
+def test_a_bug_is_not_hidden(hcs: Hcs, failing: Callable[[BaseException], None]):
+    failing(ZeroDivisionError("a bug"))
+    with pytest.raises(ZeroDivisionError):
+        main(["fail"])
+
+
+@pytest.mark.parametrize("arguments", [("--debug", "fail"), ("fail", "--debug")])
+def test_debug_shows_where_an_error_comes_from(
+    arguments: tuple[str, ...], hcs: Hcs, failing: Callable[[BaseException], None]
+):
+    failing(UsageError("something"))
+    ended = hcs(*arguments)
+    assert ended.code == 2
+    assert "Traceback (most recent call last)" in ended.err
+    assert "error: something" in ended.err
+
+
+def test_json_has_no_ascii_escapes_and_no_nan(capsys: pytest.CaptureFixture[str]):
+    print_json({"plate": "Müller µm"})
+    assert "Müller µm" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="JSON"):
+        print_json({"x": float("nan")})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+@pytest.mark.parametrize("arguments", [["plugins", "list"], ["plugins", "list", "--json"]])
+def test_a_reader_that_went_away_is_no_error(arguments: list[str]):
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = f"from hcs_core.cli import main; main({arguments!r})"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
