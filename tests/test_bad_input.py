@@ -138,11 +138,9 @@ PIPELINES = {
         step('func = ["tophat", 3]'), ("step 1 (Step)", "func must be", "3")
     ),
     "a dict without group_by": Bad(
-        step('func = {DAPI = "tophat"}'), ("step 1 (Step)", "DAPI", 'group_by = \'channel\'')
+        step('func = {DAPI = "tophat"}'), ("step 1 (Step)", "DAPI", "group_by = 'channel'")
     ),
-    "an empty dict": Bad(
-        step('func = {}\ngroup_by = "channel"'), ("step 1 (Step)", "empty dict")
-    ),
+    "an empty dict": Bad(step('func = {}\ngroup_by = "channel"'), ("step 1 (Step)", "empty dict")),
     "a component that does not exist": Bad(
         step('func = "max_projection"\nvariable = ["z"]'),
         ("step 1 (Step)", "'z'", "available: site, channel, z_index, timepoint"),
@@ -182,7 +180,12 @@ def out(tmp_path: Path) -> Path:
 
 
 def tiny(**options: Any) -> SyntheticPlate:
-    values: dict[str, Any] = {"wells": ("A01", "B02"), "sites": 1, "z_indexes": 2, "shape": (48, 48)}
+    values: dict[str, Any] = {
+        "wells": ("A01", "B02"),
+        "sites": 1,
+        "z_indexes": 2,
+        "shape": (48, 48),
+    }
     values |= {"cells_per_site": 1, "radius_px": (4.0, 6.0)}
     return SyntheticPlate(**values | options)
 
@@ -251,6 +254,20 @@ def test_every_problem_is_told_at_once(hcs_here: Any, tmp_path: Path, plate: Pat
         assert text in outcome.err
 
 
+@pytest.mark.parametrize(
+    "func",
+    ['["segment_nuclei", {diameter_px = -5}]', '{DAPPI = "segment_nuclei"}\ngroup_by = "channel"'],
+)
+def test_a_wrong_step_is_not_told_again_for_those_that_use_it(
+    func: str, hcs_here: Any, plate: Path, tmp_path: Path, out: Path
+):
+    text = NUCLEI.replace('"segment_nuclei"', func)
+    pipeline = write(
+        tmp_path, text + step('func = "count_objects"\ninputs = {labels = "Nuclei.labels"}')
+    )
+    check_refused(hcs_here("run", pipeline, plate, out), USAGE, ("'Nuclei'",))
+
+
 def test_an_empty_folder_is_no_plate(hcs_here: Any, good: Path, tmp_path: Path, out: Path):
     folder = tmp_path / "empty"
     folder.mkdir()
@@ -261,9 +278,7 @@ def test_an_empty_folder_is_no_plate(hcs_here: Any, good: Path, tmp_path: Path, 
     assert not out.exists()
 
 
-def test_a_folder_of_other_files_is_no_plate(
-    hcs_here: Any, good: Path, tmp_path: Path, out: Path
-):
+def test_a_folder_of_other_files_is_no_plate(hcs_here: Any, good: Path, tmp_path: Path, out: Path):
     folder = tmp_path / "other"
     folder.mkdir()
     (folder / "notes.txt").write_text("hello")
@@ -273,9 +288,7 @@ def test_a_folder_of_other_files_is_no_plate(
     assert not out.exists()
 
 
-def test_a_plate_that_is_not_there_is_refused(
-    hcs_here: Any, good: Path, tmp_path: Path, out: Path
-):
+def test_a_plate_that_is_not_there_is_refused(hcs_here: Any, good: Path, tmp_path: Path, out: Path):
     says = (str(tmp_path / "nowhere"), "no such folder", "give the folder that holds the images")
     check_refused(hcs_here("run", good, tmp_path / "nowhere", out), DATA, says)
     check_refused(hcs_here("plate", "show", tmp_path / "nowhere"), DATA, says)

@@ -159,9 +159,7 @@ def explosive_distribution(folder: Path) -> None:
     info = folder / "explosive-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: explosive\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text(
-        "[hcs.microscopes.v1]\nexplosive = explosive:Reader\n"
-    )
+    (info / "entry_points.txt").write_text("[hcs.microscopes.v1]\nexplosive = explosive:Reader\n")
     (folder / "explosive.py").write_text("raise SystemExit('imported')\n")
 
 

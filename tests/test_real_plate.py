@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -177,8 +178,6 @@ def test_status_says_the_same_as_the_run(full: Any, hcs: Any):
 
 
 def test_report_json_says_the_same_as_the_run(full: Any):
-    import json
-
     outcome, out, _ = full
     report = json.loads((out.path / "report.json").read_text("utf-8"))
     assert {key: report[key] for key in RUN_KEYS} == outcome.json
@@ -195,7 +194,9 @@ def test_no_temporary_file_stays_behind(full: Any):
     assert [path for path in full[1].path.rglob("*") if "tmp" in path.name] == []
 
 
-def test_a_second_run_gives_the_same_plan_tables_and_pixels(full: Any, images: Path, pipeline: Path, tmp_path: Path):
+def test_a_second_run_gives_the_same_plan_tables_and_pixels(
+    full: Any, images: Path, pipeline: Path, tmp_path: Path
+):
     outcome, out, _ = full
     orchestrator = PipelineOrchestrator(images, output=tmp_path / "again").initialize()
     plan = orchestrator.compile_pipelines(load_pipeline(pipeline))
@@ -206,7 +207,9 @@ def test_a_second_run_gives_the_same_plan_tables_and_pixels(full: Any, images: P
         assert dict(_contents(tmp_path / "again" / part)) == dict(_contents(out.path / part))
 
 
-def test_compiling_twice_gives_the_same_hash_and_reads_no_pixel(hcs: Any, full: Any, images: Path, pipeline: Path, tmp_path: Path):
+def test_compiling_gives_the_hash_of_the_run_and_writes_nothing(
+    hcs: Any, full: Any, images: Path, pipeline: Path, tmp_path: Path
+):
     document = hcs("compile", pipeline, images, tmp_path / "out", "--json")
     assert document.code == 0
     assert document.json["plan_hash"] == full[0].json["plan_hash"]
@@ -236,9 +239,7 @@ def test_all_other_fields_are_as_in_the_full_run(broken: Any, full: Any):
     assert len(fields) == 39
     assert not any(field.startswith(damaged) for field in fields)
     for field in fields:
-        assert np.array_equal(
-            broken[1].labels(field, "Nuclei"), full[1].labels(field, "Nuclei")
-        )
+        assert np.array_equal(broken[1].labels(field, "Nuclei"), full[1].labels(field, "Nuclei"))
 
 
 def test_the_damaged_field_is_not_in_the_plate(broken: Any):
@@ -248,8 +249,6 @@ def test_the_damaged_field_is_not_in_the_plate(broken: Any):
 
 
 def test_the_failure_is_named_wherever_the_run_is_told(broken: Any, hcs: Any):
-    import json
-
     outcome, out, name = broken
     (failure,) = outcome.json["failures"]
     assert failure.keys() >= FAILURE_KEYS
@@ -264,7 +263,9 @@ def test_the_failure_is_named_wherever_the_run_is_told(broken: Any, hcs: Any):
     assert name in (out.path / "run" / "log.txt").read_text("utf-8")
 
 
-def test_a_file_cut_within_its_pixels_is_no_image(hcs: Any, left: Any, files: Any, full: Any, pipeline: Path, tmp_path: Path):
+def test_a_file_cut_within_its_pixels_is_no_image(
+    hcs: Any, left: Any, files: Any, full: Any, pipeline: Path, tmp_path: Path
+):
     # Here the directory comes first and survives; what is left of the pixels must not be
     # padded with zeros.
     plate = tmp_path / "plate"
@@ -274,7 +275,7 @@ def test_a_file_cut_within_its_pixels_is_no_image(hcs: Any, left: Any, files: An
     tifffile.imwrite(plate / cut.name, tifffile.imread(cut), rowsperstrip=5, metadata=None)
     with tifffile.TiffFile(plate / cut.name) as tiff:
         page = tiff.pages[0]
-        assert page.offset < page.dataoffsets[0]  # type: ignore[union-attr]
+        assert page.offset < page.dataoffsets[0]
     os.truncate(plate / cut.name, (plate / cut.name).stat().st_size // 2)
     outcome = hcs("run", pipeline, plate, tmp_path / "out", "--json")
     assert outcome.code == 3
@@ -282,7 +283,9 @@ def test_a_file_cut_within_its_pixels_is_no_image(hcs: Any, left: Any, files: An
     assert left(tmp_path / "out").counts() == {("A02", "1"): full[1].counts()["A02", "1"]}
 
 
-def test_a_plate_that_may_not_be_written_to_runs(hcs: Any, files: Any, snapshot: Any, pipeline: Path, tmp_path: Path):
+def test_a_plate_that_may_not_be_written_to_runs(
+    hcs: Any, files: Any, snapshot: Any, pipeline: Path, tmp_path: Path
+):
     plate = tmp_path / "plate"
     plate.mkdir()
     shutil.copy(files["A02", "1"], plate)

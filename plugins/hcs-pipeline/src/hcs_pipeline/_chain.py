@@ -172,6 +172,7 @@ class ChainRun:
     def _take_labels(self, resolved: LoadedCall, labels: Any, group: Group) -> None:
         if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
             raise TypeError(f"{resolved.call.function} returned {_kind(labels)}, not labels")
+        labels = _as_int32(labels, resolved.call.function)
         self._labels = labels
         stack = labels[np.newaxis] if labels.ndim == 2 else labels
         keys = group if len(stack) == len(group) else (self._projected(group),)
@@ -205,6 +206,14 @@ class ChainRun:
 
     def _projected(self, group: Group) -> Key:
         return group[0].collapsed(self._step.variable)
+
+
+def _as_int32(labels: NDArray[Any], function: str) -> NDArray[np.int32]:
+    """Return labels as int32 if that keeps each of them."""
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low < 0 or high > np.iinfo(np.int32).max:
+        raise ValueError(f"{function} returned labels from {low} to {high}, not 0 to 2147483647")
+    return labels.astype(np.int32, copy=False)
 
 
 def _shaped(image: NDArray[Any] | None, *, as_stack: bool) -> NDArray[Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hcs_core.plates import (
+    Channel,
     Plate,
     PlateIndex,
     column_of_well,
@@ -26,6 +29,23 @@ def field_numbers(index: PlateIndex) -> dict[tuple[int, int], int]:
         numbers[well, site] = used.setdefault(well, 0)
         used[well] += 1
     return numbers
+
+
+def channel_titles(channels: Sequence[Channel]) -> tuple[str, ...]:
+    """Return what each channel is called in columns and names of labels.
+
+    Its name, or else its label; also its label where two names would be one in a path.
+    """
+    words = [path_word(channel.title) for channel in channels]
+    return tuple(
+        channel.title if words.count(word) == 1 else channel.label
+        for word, channel in zip(words, channels, strict=True)
+    )
+
+
+def path_word(title: str) -> str:
+    """Return a title as it can stand in a path on every system."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in title)
 
 
 def well_path(well: str) -> str:

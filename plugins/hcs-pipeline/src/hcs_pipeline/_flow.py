@@ -13,6 +13,7 @@ from typing import cast
 
 from hcs_core.errors import listed, near
 from hcs_core.plates import Channel, Component, PlateIndex
+from hcs_pipeline._fields import channel_titles, path_word
 from hcs_pipeline._plan import PlannedChain
 from hcs_pipeline._problems import Problem, Severity
 from hcs_pipeline._resolve import Resolved
@@ -127,8 +128,8 @@ class Flow:
             return ()
         if len(info.channels) == 1:
             return ((min(info.channels), step.name),)
-        titles = {channel.index: channel.title for channel in self._index.channels}
-        return tuple((n, f"{step.name}_{_path_word(titles[n])}") for n in sorted(info.channels))
+        titles = channel_titles(self._index.channels)
+        return tuple((n, f"{step.name}_{path_word(titles[n])}") for n in sorted(info.channels))
 
     def _walk_chain(
         self, step: FunctionStep, numbers: tuple[int, ...] | None, calls: Calls, flow: StepFlow
@@ -261,10 +262,6 @@ class Flow:
 def labels_step(source: str) -> str:
     """Return the step that ``Step.labels`` names."""
     return source.removesuffix(_LABELS)
-
-
-def _path_word(title: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in title)
 
 
 def _without(gone: Gone) -> str:

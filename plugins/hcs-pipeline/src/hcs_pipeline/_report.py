@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,12 +100,22 @@ def _per_well(path: Path) -> dict[str, dict[str, float]]:
         for row in csv.DictReader(file):
             well = collected[row["well"]]
             for name, text in row.items():
-                if name not in _NOT_MEASURES and text:
-                    well[name].append(float(text))
+                value = None if name in _NOT_MEASURES else _number(text)
+                if value is not None:
+                    well[name].append(value)
     return {
         well: {name: round(fmean(values), 6) for name, values in columns.items()}
         for well, columns in collected.items()
     }
+
+
+def _number(text: str) -> float | None:
+    """Return a measure as a number; None for words, for NaN and for nothing."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _shown_measure(
@@ -145,10 +156,11 @@ def _heat_map(plate: Plate, values: Mapping[str, float], failed: set[str]) -> st
         axes = figure.add_subplot()
         axes.set_facecolor("#f1f3f5")
         # From zero, so that a plate without much difference looks like one.
-        lowest = min(values.values(), default=0.0)
-        highest = max(values.values(), default=0.0)
-        limits = {"vmin": min(lowest, 0.0), "vmax": highest or 1.0}
-        mesh = axes.pcolormesh(grid, cmap="viridis", edgecolors="white", linewidth=1, **limits)
+        lowest = min([0.0, *values.values()])
+        highest = max(values.values(), default=0.0) or 1.0
+        mesh = axes.pcolormesh(
+            grid, cmap="viridis", vmin=lowest, vmax=highest, edgecolors="white", linewidth=1
+        )
         crosses = [(column_of_well(w) + 0.5, row_of_well(w) + 0.5) for w in sorted(failed)]
         if crosses:
             x, y = zip(*crosses, strict=True)

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.plates import PlateIndex
-from hcs_pipeline._fields import well_path
+from hcs_pipeline._fields import channel_titles, well_path
 from hcs_pipeline._plan import Plan, PlannedUnit
 from hcs_pipeline._values import Key, Table, TablePart
 
 PER_CHANNEL = "_intensity"
 LABEL = "label"
+
+_OURS = frozenset({"well", "site", "timepoint", "z_index", "path", "labels"})
 
 Columns = dict[str, NDArray[Any]]
 
@@ -59,6 +61,8 @@ def unit_tables(
     index : PlateIndex
         The plate.
     """
+    for part in parts:
+        _refuse_our_columns(part)
     names = _Names(plan, index)
     objects = [part for part in parts if LABEL in part.table]
     images = [part for part in parts if LABEL not in part.table]
@@ -68,11 +72,19 @@ def unit_tables(
     )
 
 
+def _refuse_our_columns(part: TablePart) -> None:
+    taken = sorted(_OURS.intersection(part.table))
+    if taken:
+        message = f"step {part.step!r} returned columns that say where a row comes from"
+        raise MeasureError(f"{message}: {', '.join(taken)}; give them other names")
+
+
 class _Names:
     """What values are called in the tables."""
 
     def __init__(self, plan: Plan, index: PlateIndex) -> None:
         self._index = index
+        self._channels = channel_titles(index.channels)
         self._composite = plan.image is not None and plan.image.channels == ("composite",)
         self.has_timepoints = len(index.timepoints) > 1
         self.has_z = plan.label_size[1] > 1
@@ -83,7 +95,7 @@ class _Names:
     def channel(self, key: Key) -> str:
         if self._composite:
             return "composite"
-        return self._index.channels[key.channel].title
+        return self._channels[key.channel]
 
     def z_index(self, key: Key) -> str:
         return self._index.z_indexes[key.z_index]

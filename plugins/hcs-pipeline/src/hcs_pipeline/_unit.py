@@ -87,11 +87,12 @@ class UnitRunner:
             for group in run.groups():
                 try:
                     run.call(group)
-                except Exception as cause:  # a kernel is foreign code: any failure is this unit's
+                # A kernel is foreign code: whatever it raises, sys.exit() too, is this unit's.
+                except (Exception, SystemExit) as cause:
                     raise _failure(step.name, cause) from cause
 
 
-def _failure(step: str, cause: Exception) -> StepFailedError:
+def _failure(step: str, cause: BaseException) -> StepFailedError:
     file = getattr(cause, "file", None)
     reason = str(cause) if isinstance(cause, HcsError) else f"{type(cause).__name__}: {cause}"
     return StepFailedError(step, reason, file)
