@@ -346,9 +346,11 @@ def test_no_output_goes_into_the_plate(
     hcs_here: Any, good: Path, plate: Path, tmp_path: Path, snapshot: Any
 ):
     before = snapshot(plate)
-    link = tmp_path / "link"
-    link.symlink_to(plate, target_is_directory=True)
-    for inside in (plate, plate / "out", plate / "a" / ".." / "b", link / "out"):
+    insides = [plate, plate / "out", plate / "a" / ".." / "b"]
+    if os.name != "nt":  # where not everybody may make links
+        (tmp_path / "link").symlink_to(plate, target_is_directory=True)
+        insides.append(tmp_path / "link" / "out")
+    for inside in insides:
         says = (str(inside), "inside the plate", "choose a folder outside")
         check_refused(hcs_here("run", good, plate, inside), USAGE, says)
     assert snapshot(plate) == before
@@ -359,6 +361,7 @@ def test_no_output_goes_below_a_file(hcs_here: Any, good: Path, plate: Path):
         check_refused(hcs_here("run", good, plate, below), USAGE, (str(below), "is a file"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="other names are refused there, in other words")
 def test_a_name_that_the_system_refuses_is_told(
     hcs_here: Any, good: Path, plate: Path, tmp_path: Path
 ):

@@ -71,7 +71,12 @@ def test_the_layers_hold():
     sources = [str(file.parent / "src") for file in PROJECTS.values()]
     sources += filter(None, [os.environ.get("PYTHONPATH")])
     done = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command as run; run()",
+            "--no-cache",
+        ],
         capture_output=True,
         check=False,
         cwd=ROOT,

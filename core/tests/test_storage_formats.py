@@ -24,7 +24,6 @@ from hcs_core.errors import (
 )
 from hcs_core.storage import FORMATS, FileFormat, format_for
 from hcs_core.storage.backends.disk import DiskBackend
-from hcs_core.storage.formats._tiff_structure import read_plain_plane
 from hcs_core.storage.formats.csv import CsvFormat
 from hcs_core.storage.formats.json import JsonFormat
 from hcs_core.storage.formats.npy import NpyFormat
@@ -413,19 +412,11 @@ def test_tiff_files_of_many_kinds_read_as_tifffile_reads_them(kind, pages):
 
 
 @pytest.mark.parametrize("kind", ["big-endian", "strips", "one strip", "inverted", "OME", "ImageJ"])
-def test_plain_planes_do_not_need_tifffile(kind):
+def test_plain_planes_are_read_into_an_aligned_buffer(kind):
     content = write_tiff(NOISE[:3], **{"photometric": "minisblack", **FOREIGN[kind]})
-    plane = read_plain_plane(io.BytesIO(content), 1)
-    assert plane is not None
+    plane = read_plane(content, 1)
     assert same(plane, NOISE[1])
     assert plane.__array_interface__["data"][0] % 64 == 0
-
-
-@pytest.mark.parametrize("kind", ["tiles", "zlib", "zlib predicted", "lzw", "BigTIFF"])
-def test_other_planes_are_left_to_tifffile(kind):
-    pytest.importorskip("imagecodecs")
-    content = write_tiff(NOISE[:3], **{"photometric": "minisblack", **FOREIGN[kind]})
-    assert read_plain_plane(io.BytesIO(content), 1) is None
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
@@ -604,7 +595,6 @@ def test_a_tag_of_an_unusual_type_is_not_taken_for_its_default():
     page = tifffile.TiffFile(io.BytesIO(bytes(content))).pages[0]
     entry = page.tags[259]  # compression: as a BYTE of 8, deflate
     struct.pack_into("<HIB", content, entry.offset + 2, 1, 1, 8)
-    assert read_plain_plane(io.BytesIO(bytes(content)), 0) is None
     with pytest.raises(CorruptDataError):
         read_plane(bytes(content))
 

@@ -202,6 +202,63 @@ def test_labels_of_several_channels_are_told_apart(make_toy_plate: Make, tmp_pat
     assert list(rows(out, "images")[0]) == ["well", "site", "path", "count_DAPI", "count_GFP"]
 
 
+def test_objects_of_several_channels_are_never_put_in_one_row(
+    make_toy_plate: Make, tmp_path: Path, run: Any
+):
+    steps = [
+        FunctionStep("toy:halves", name="H"),
+        FunctionStep("toy:measure", inputs={"labels": "H.labels"}),
+    ]
+    run(make_toy_plate(wells=("A01",), channels=2), steps)
+    found = rows(tmp_path / "out", "objects")
+    assert [(row["label"], row["labels"]) for row in found] == [
+        ("1", "H_DAPI"),
+        ("2", "H_DAPI"),
+        ("1", "H_GFP"),
+        ("2", "H_GFP"),
+    ]
+    left = plane("A01", 1, 2, 1, 1)[:, : SHAPE[1] // 2].mean()
+    assert float(found[2]["mean_intensity_GFP"]) == left
+    assert found[2]["mean_intensity_DAPI"] == ""
+
+
+def test_rows_after_a_projection_have_no_z(make_toy_plate: Make, tmp_path: Path, run: Any):
+    steps = [
+        FunctionStep("toy:brightest", variable_components=["z_index"]),
+        FunctionStep("toy:halves", name="H"),
+        FunctionStep("toy:measure", inputs={"labels": "H.labels"}),
+    ]
+    run(make_toy_plate(z_indexes=3), steps)
+    assert "z_index" not in rows(tmp_path / "out", "objects")[0]
+
+
+def test_rows_of_several_z_planes_say_in_which_they_lie(
+    make_toy_plate: Make, tmp_path: Path, run: Any
+):
+    steps = [
+        FunctionStep("toy:halves", name="H", save=["labels"]),
+        FunctionStep("toy:measure", inputs={"labels": "H.labels"}),
+    ]
+    run(make_toy_plate(wells=("A01",), z_indexes=2), steps)
+    found = rows(tmp_path / "out", "objects")
+    assert [(row["z_index"], row["label"]) for row in found] == [
+        ("1", "1"),
+        ("1", "2"),
+        ("2", "1"),
+        ("2", "2"),
+    ]
+    assert labels(tmp_path / "out", "A/01/0", "H").shape == (1, 2, *SHAPE)
+
+
+def test_a_missing_plane_without_a_name_has_no_file(make_toy_plate: Make, run: Any):
+    plate = make_toy_plate(z_indexes=2)
+    plate.file("A01", z=2).unlink()
+    result = run(plate, [FunctionStep("toy:add")])
+    (failure,) = result.summary.failures
+    assert failure.file is None
+    assert "z 2" in str(failure.error)
+
+
 def test_two_kinds_of_objects_have_rows_of_their_own(
     make_toy_plate: Make, tmp_path: Path, run: Any
 ):
@@ -369,10 +426,12 @@ def test_labels_may_stand_anywhere_among_a_functions_arguments(
 
 
 def broken(kind: str) -> Callable[..., Any]:
-    @numpy
+    @numpy(dtype="preserve")
     def function(image: NDArray[Any]) -> Any:
         if kind == "raises":
             raise RuntimeError("boom")
+        if kind == "dtype":
+            return image.astype(np.float64)
         if kind == "writes":
             image[...] = 0
         return {"none": None, "shape": image[0], "text": "x"}.get(kind, image)
@@ -387,6 +446,7 @@ def broken(kind: str) -> Callable[..., Any]:
         ("none", "returned nothing, not an image"),
         ("text", "returned a str, not an image"),
         ("shape", "returned shape"),
+        ("dtype", "returned float64, its contract promises uint16"),
         ("writes", "read-only"),
     ],
 )
@@ -480,6 +540,7 @@ def test_ctrl_c_leaves_what_is_done(make_toy_plate: Make, tmp_path: Path):
 
     summary = Ledger(out).summary()
     assert (summary.status, summary.done, summary.pending) == ("interrupted", 2, 1)
+    assert json.loads((out / "report.json").read_text())["status"] == "interrupted"
 
 
 def test_the_report_needs_nothing_else_and_names_the_failure(make_toy_plate: Make, tmp_path: Path):

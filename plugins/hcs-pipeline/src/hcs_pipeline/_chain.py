@@ -153,7 +153,7 @@ class ChainRun:
             raise TypeError(f"{resolved.call.function} returned {_kind(result)}, not ({names})")
         for value, output in zip(contract.outputs, outputs, strict=True):
             if value.kind == "image":
-                image = _checked_image(resolved, output, len(group))
+                image = _checked_image(resolved, output, image, len(group))
             elif value.kind == "labels":
                 self._take_labels(resolved, output, group)
             else:
@@ -163,7 +163,8 @@ class ChainRun:
     def _labels_argument(self, name: str, group: Group, *, as_stack: bool) -> NDArray[np.int32]:
         source = dict(self._step.inputs).get(name)
         if source is not None:
-            planes = [self._values.labels_for(source, key) for key in group]
+            made = self._values.labels[source]
+            planes = [made[self._values.labels_key(source, key)] for key in group]
             return np.stack(planes) if as_stack else planes[0]
         if self._labels is None:
             raise LookupError(f"no function before it in the step made {name}")
@@ -188,9 +189,17 @@ class ChainRun:
         if len({column.shape for column in columns.values()}) != 1:
             shapes = {title: column.shape for title, column in columns.items()}
             raise ValueError(f"{name} returned a table whose columns differ in length: {shapes}")
+        source, channel = self._source(resolved, group[0])
+        part = TablePart(self._step.name, group[0], source, channel, columns)
+        self._values.tables.append(part)
+
+    def _source(self, resolved: LoadedCall, key: Key) -> tuple[str, int]:
+        """Return the step and the channel of the labels that a table describes."""
         labels = resolved.contract.input_of_kind("labels")
-        source = dict(self._step.inputs).get(labels.name, self._step.name) if labels else None
-        self._values.tables.append(TablePart(self._step.name, group[0], source, columns))
+        source = dict(self._step.inputs).get(labels.name) if labels is not None else None
+        if source is None:
+            return self._step.name, key.channel
+        return source, self._values.labels_key(source, key).channel
 
     def _store(self, image: NDArray[Any], group: Group) -> None:
         """Put the chain's image in the place of the planes that it was made of."""
@@ -225,12 +234,19 @@ def _shaped(image: NDArray[Any] | None, *, as_stack: bool) -> NDArray[Any]:
     return image[0] if image.ndim == 3 else image
 
 
-def _checked_image(resolved: LoadedCall, image: Any, planes: int) -> NDArray[Any]:
+def _checked_image(
+    resolved: LoadedCall, image: Any, before: NDArray[Any] | None, planes: int
+) -> NDArray[Any]:
     """Return the image that a function gave back, if it is what its contract says."""
-    name = resolved.call.function
+    name, contract = resolved.call.function, resolved.contract
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{name} returned {_kind(image)}, not an image")
-    across = resolved.contract.stack == "across"
+    policy: str = contract.dtype
+    if policy == "preserve" and before is not None:
+        policy = before.dtype.name
+    if policy not in ("native", "preserve", image.dtype.name):
+        raise TypeError(f"{name} returned {image.dtype}, its contract promises {policy}")
+    across = contract.stack == "across"
     if image.ndim == 2 and (across or planes == 1):
         return image
     if image.ndim == 3 and not across and len(image) == planes:

@@ -23,8 +23,8 @@ from hcs_core.plates import (
     well_name,
 )
 from hcs_pipeline._flow import Chains, Flow
-from hcs_pipeline._outcome import choose_image, plan_steps, save_problems
-from hcs_pipeline._plan import Plan, PlannedUnit, SavedImage, UnitRows
+from hcs_pipeline._outcome import choose_image, has_z, plan_steps, save_problems
+from hcs_pipeline._plan import Plan, PlannedUnit, UnitRows
 from hcs_pipeline._problems import Problem
 from hcs_pipeline._resolve import Resolved, resolve
 from hcs_pipeline._steps import FunctionStep, Pipeline
@@ -241,12 +241,12 @@ def _plan(
         format=plate.format,
         fingerprint=index.fingerprint(),
         output=str(output.resolve()),  # another process may start elsewhere
-        steps=plan_steps(steps, flow, image),
+        steps=plan_steps(steps, flow, index, image),
         unit_by=unit_by,
         uses_projections=projections,
         units=units,
         image=image,
-        label_size=_label_size(index, image),
+        has_z=has_z(steps, flow, index),
         measures=any("table" in walked.outputs for _, walked in steps),
         reads=0,
         writes=0,
@@ -326,12 +326,6 @@ def _units(
     return tuple(units)
 
 
-def _label_size(index: PlateIndex, image: SavedImage | None) -> tuple[int, int]:
-    if image is not None:
-        return image.size[0], image.size[2]
-    return max(len(index.timepoints), 1), max(len(index.z_indexes), 1)
-
-
 def _with_counts(
     plan: Plan, index: PlateIndex, rows: UnitRows, channels: set[int], problems: list[Problem]
 ) -> Plan:
@@ -343,7 +337,11 @@ def _with_counts(
         reads += len(needed)
         problems += _missing_planes(index, unit, needed)
     image = 0 if plan.image is None else int(np.prod(plan.image.size))
-    labelled = sum(len(step.label_names) for step in plan.steps) * int(np.prod(plan.label_size))
+    labelled = sum(
+        len(step.label_names) * int(np.prod(step.label_size))
+        for step in plan.steps
+        if step.saves_labels
+    )
     return replace(plan, reads=reads, writes=_field_count(plan, index) * (image + labelled))
 
 

@@ -98,12 +98,13 @@ def execute(
         raise PlanStaleError(plan.plate)
     _claim(Path(plan.output))
     run = _Run(plan, opened, observer)
-    with _log_file(run.ledger.folder / "log.txt"):
-        run.do()
-    result = run.result()
-    if report:
-        write_report(plan, opened, result.summary, run.ledger)
-    return result
+    try:
+        with _log_file(run.ledger.folder / "log.txt"):
+            run.do()
+    finally:
+        if report:
+            write_report(plan, opened, run.ledger.summary(), run.ledger)
+    return run.result()
 
 
 class _Run:
@@ -218,15 +219,21 @@ def _claim(output: Path) -> None:
 
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
-    """Write this package's log to the run's own file while the block runs."""
+    """Write the log to the run's own file while the block runs.
+
+    What tifffile says of a damaged file goes there too; the terminal has our one line.
+    """
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    sources = [logger, logging.getLogger("tifffile")]
     level = logger.level
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    for source in sources:
+        source.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for source in sources:
+            source.removeHandler(handler)
         logger.setLevel(level)
         handler.close()

@@ -198,8 +198,11 @@ def _status(run: Mapping[str, Any], done: int, failed: int, pending: int) -> Run
 
 
 def _is_alive(run: Mapping[str, Any]) -> bool:
-    """Return whether the process that runs it lives; on another machine nobody can tell."""
-    if run.get("host") != socket.gethostname():
+    """Return whether the process that runs it lives; on another machine nobody can tell.
+
+    Nor on Windows, where signal 0 is Ctrl-C and would end the run.
+    """
+    if os.name == "nt" or run.get("host") != socket.gethostname():
         return "pid" in run
     try:
         os.kill(int(run["pid"]), 0)

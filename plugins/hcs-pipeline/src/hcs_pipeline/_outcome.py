@@ -15,12 +15,15 @@ from hcs_pipeline._steps import FunctionStep
 Steps = Sequence[tuple[FunctionStep, StepFlow]]
 
 
-def plan_steps(steps: Steps, flow: Flow, image: SavedImage | None) -> tuple[PlannedStep, ...]:
+def plan_steps(
+    steps: Steps, flow: Flow, index: PlateIndex, image: SavedImage | None
+) -> tuple[PlannedStep, ...]:
     """Return the planned steps, each knowing whether the planes it reads are needed later."""
     planned = []
     for position, (step, walked) in enumerate(steps):
         taken_later = any(following.takes_image for _, following in steps[position + 1 :])
         # An image that is saved before a step is complete when the step before has run.
+        labels = flow.labels.get(step.name)
         saved_later = image is not None and image.step - image.before >= position
         planned.append(
             PlannedStep(
@@ -29,7 +32,9 @@ def plan_steps(steps: Steps, flow: Flow, image: SavedImage | None) -> tuple[Plan
                 variable=tuple(cast("Sequence[Component]", step.variable_components)),
                 group_by=cast("Component | None", step.group_by),
                 inputs=tuple((name, labels_step(source)) for name, source in step.inputs.items()),
-                label_names=flow.label_names(step) if _saves(step, "labels") else (),
+                label_names=flow.label_names(step),
+                label_size=(0, 0) if labels is None else _size(labels.gone, index),
+                saves_labels=_saves(step, "labels"),
                 keeps_planes=taken_later or saved_later,
             )
         )
@@ -72,6 +77,20 @@ def choose_image(
     return None, []
 
 
+def has_z(steps: Steps, flow: Flow, index: PlateIndex) -> bool:
+    """Return whether labels, or where there are none the last image, have several z planes."""
+    made = [flow.labels[step.name].gone for step, _ in steps if step.name in flow.labels]
+    drawn_on = made or [steps[-1][1].image_after.gone[0]]
+    return any(_size(gone, index)[1] > 1 for gone in drawn_on)
+
+
+def _size(gone: frozenset[Component], index: PlateIndex) -> tuple[int, int]:
+    """Return how many timepoints and z planes a projection over `gone` leaves."""
+    timepoints = 1 if "timepoint" in gone else len(index.timepoints)
+    z_indexes = 1 if "z_index" in gone else max(len(index.z_indexes), 1)
+    return timepoints, z_indexes
+
+
 def _whole_image(
     position: int, step: FunctionStep, image: ImageInfo, index: PlateIndex
 ) -> tuple[SavedImage | None, list[Problem]]:
@@ -91,9 +110,7 @@ def _alike(image: ImageInfo, gone: frozenset[Component]) -> ImageInfo:
 
 
 def _saved(position: int, image: ImageInfo, index: PlateIndex, *, before: bool) -> SavedImage:
-    gone = image.gone[0]
-    timepoints = 1 if "timepoint" in gone else len(index.timepoints)
-    z_indexes = 1 if "z_index" in gone else max(len(index.z_indexes), 1)
+    timepoints, z_indexes = _size(image.gone[0], index)
     return SavedImage(
         step=position,
         before=before,

@@ -163,14 +163,14 @@ class PlateOutput:
     def _write_labels(self, field: Field, site: int, values: UnitValues) -> list[str]:
         names = []
         for step in self._plan.steps:
-            label_names = dict(step.label_names)
+            label_names = dict(step.label_names) if step.saves_labels else {}
             by_channel: dict[int, dict[tuple[int, int], NDArray[Any]]] = defaultdict(dict)
             for key, plane in values.labels.get(step.name, {}).items():
                 if key.site == site and key.channel in label_names:
                     by_channel[key.channel][key.timepoint, key.z_index] = plane
             for channel, planes in by_channel.items():
                 name = label_names[channel]
-                self._store.write_labels(field.path, name, planes, size=self._plan.label_size)
+                self._store.write_labels(field.path, name, planes, size=step.label_size)
                 names.append(name)
         return names
 

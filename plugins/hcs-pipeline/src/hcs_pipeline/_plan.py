@@ -76,7 +76,11 @@ class PlannedStep:
     inputs : Items
         Array argument to the step whose labels it takes.
     label_names : tuple of (int, str)
-        What its labels are called in the plate, by channel number; empty when they are not saved.
+        What its labels are called, by channel number; empty when it makes none.
+    label_size : tuple of int
+        How many timepoints and z planes they have.
+    saves_labels : bool
+        Whether they are written to the plate.
     keeps_planes : bool
         Whether the planes that it reads are needed again by a later step.
     """
@@ -87,6 +91,8 @@ class PlannedStep:
     group_by: Component | None
     inputs: tuple[tuple[str, str], ...]
     label_names: tuple[tuple[int, str], ...]
+    label_size: tuple[int, int]
+    saves_labels: bool
     keeps_planes: bool
 
 
@@ -172,8 +178,8 @@ class Plan:
         The units, in plate order.
     image : SavedImage, optional
         The image that is written.
-    label_size : tuple of int
-        How many timepoints and z planes label images have.
+    has_z : bool
+        Whether objects lie in several z planes, so that their rows must say in which.
     measures : bool
         Whether a step makes a table.
     reads, writes : int
@@ -196,7 +202,7 @@ class Plan:
     uses_projections: bool
     units: tuple[PlannedUnit, ...]
     image: SavedImage | None
-    label_size: tuple[int, int]
+    has_z: bool
     measures: bool
     reads: int
     writes: int
@@ -229,7 +235,7 @@ class Plan:
             "uses_projections": self.uses_projections,
             "units": [[u.well, u.site, u.timepoint, u.start, u.stop] for u in self.units],
             "image": None if self.image is None else _plain(self.image),
-            "label_size": list(self.label_size),
+            "has_z": self.has_z,
             "measures": self.measures,
             "reads": self.reads,
             "writes": self.writes,

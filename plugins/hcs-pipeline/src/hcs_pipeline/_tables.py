@@ -86,8 +86,9 @@ class _Names:
         self._index = index
         self._channels = channel_titles(index.channels)
         self._composite = plan.image is not None and plan.image.channels == ("composite",)
+        self._labels = {step.name: dict(step.label_names) for step in plan.steps}
         self.has_timepoints = len(index.timepoints) > 1
-        self.has_z = plan.label_size[1] > 1
+        self.has_z = plan.has_z
 
     def site(self, key: Key) -> str:
         return self._index.sites[key.site]
@@ -96,6 +97,10 @@ class _Names:
         if self._composite:
             return "composite"
         return self._channels[key.channel]
+
+    def source(self, part: TablePart) -> str:
+        """Return what the objects of a table are called: as their labels in the plate."""
+        return self._labels[part.source].get(part.source_channel, part.source)
 
     def z_index(self, key: Key) -> str:
         return self._index.z_indexes[key.z_index]
@@ -114,7 +119,7 @@ def _object_rows(names: _Names, unit: PlannedUnit, parts: Sequence[TablePart]) -
     groups: dict[tuple[Key, str], list[TablePart]] = {}
     for part in parts:
         place = part.key._replace(channel=0)
-        groups.setdefault((place, part.labels or part.step), []).append(part)
+        groups.setdefault((place, names.source(part)), []).append(part)
     blocks = []
     for (place, source), together in sorted(groups.items(), key=_row_order):
         measured = _side_by_side(names, together)
@@ -168,13 +173,11 @@ def _image_titles(names: _Names, parts: Sequence[TablePart]) -> list[str]:
     images = Counter((part.key.site, part.key.timepoint) for part in parts)
     if max(images.values(), default=0) <= 1:
         return [""] * len(parts)
-    sources = {part.labels or part.step for part in parts}
-    per_source = Counter(
-        (part.labels or part.step, part.key.site, part.key.timepoint) for part in parts
-    )
+    sources = {part.source for part in parts}
+    per_source = Counter((part.source, part.key.site, part.key.timepoint) for part in parts)
     titles = []
     for part in parts:
-        source = part.labels or part.step
+        source = part.source
         title = f"_{source}" if len(sources) > 1 else ""
         if max(n for (name, *_), n in per_source.items() if name == source) > 1:
             title += f"_{names.channel(part.key)}"

@@ -93,6 +93,6 @@ class UnitRunner:
 
 
 def _failure(step: str, cause: BaseException) -> StepFailedError:
-    file = getattr(cause, "file", None)
+    file = getattr(cause, "file", None) or None  # a missing plane may have no name
     reason = str(cause) if isinstance(cause, HcsError) else f"{type(cause).__name__}: {cause}"
     return StepFailedError(step, reason, file)

@@ -40,15 +40,18 @@ class TablePart:
         The step.
     key : Key
         The plane it measured.
-    labels : str, optional
-        The step whose labels it measured, if any.
+    source : str
+        The step whose labels it measured; the step itself where it took none.
+    source_channel : int
+        The channel that those labels were drawn on.
     table : Mapping of str to array
         One array per column.
     """
 
     step: str
     key: Key
-    labels: str | None
+    source: str
+    source_channel: int
     table: Table
 
 
@@ -81,14 +84,12 @@ class UnitValues:
         """Return the pixels of a plane, shape (y, x), reading them if that is still to do."""
         return plate.read(value) if isinstance(value, int) else value
 
-    def labels_for(self, step: str, key: Key) -> NDArray[np.int32]:
-        """Return the labels of `step` for a plane: its own, or the one channel's there are."""
+    def labels_key(self, step: str, key: Key) -> Key:
+        """Return whose labels of `step` a plane takes: its own, or the one channel's there are."""
         planes = self.labels[step]
         if key in planes:
-            return planes[key]
-        fitting = [
-            plane for other, plane in planes.items() if other._replace(channel=key.channel) == key
-        ]
+            return key
+        fitting = [other for other in planes if other._replace(channel=key.channel) == key]
         if len(fitting) != 1:
             raise LookupError(f"{step} made no labels for this plane")
         return fitting[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from types import ModuleType
 from typing import Any, BinaryIO, ClassVar
 
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from hcs_core.arrays import empty
 from hcs_core.errors import CorruptDataError, MissingLibraryError, UnsavableValueError
 from hcs_core.storage._formats import ImageFormat
-from hcs_core.storage._values import checked_pixels
-from hcs_core.storage.formats._tiff_structure import count_pages, read_plain_plane
+from hcs_core.storage._values import checked_pixels, read_into_aligned
+from hcs_core.storage.formats._tiff_structure import count_pages
 
 # A page this large that takes this little room is no camera's: its size is damaged.
 _HUGE_BYTES, _MOST_RATIO = 1 << 32, 10_000
+
+_NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
 class TiffFormat(ImageFormat):
@@ -53,16 +56,16 @@ class TiffFormat(ImageFormat):
 
     def read_plane(self, file: BinaryIO, *, page: int = 0, path: str) -> NDArray[Any]:
         """Return one page, shape (y, x), dtype and values as stored."""
-        plain = read_plain_plane(file, page)
-        if plain is not None:
-            return plain
         tifffile = _tifffile()
-        file.seek(0)
         try:
             with _opened(tifffile, file, path) as tif:
+                if page >= len(tif.pages):
+                    number = count_pages(file)  # says so where the file is cut short
+                    reason = f"it has {number} pages, page {page} is asked for"
+                    raise CorruptDataError(path, "TIFF", reason)
                 found = tif.pages[page]
                 _check_complete(found, tif.filehandle.size, path)
-                plane: NDArray[Any] = _native(found.asarray())
+                plane = _read_page(tif, found, file)
         except _decode_errors(tifffile) as cause:
             raise CorruptDataError(path, "TIFF", _reason(cause)) from cause
         if plane.ndim != 2:
@@ -86,6 +89,19 @@ class TiffFormat(ImageFormat):
             description=json.dumps({"shape": pixels.shape}),
             metadata=None,
         )
+
+
+def _read_page(tif: Any, page: Any, file: BinaryIO) -> NDArray[Any]:
+    """Return a page's pixels, read straight into an aligned buffer where they lie in one piece."""
+    plane: NDArray[Any] | None = None
+    if page.is_contiguous and page.ndim == 2:
+        file.seek(page.dataoffsets[0])
+        plane = read_into_aligned(file, page.shape, page.dtype)
+    if plane is None:
+        return _native(page.asarray())
+    if tif.byteorder != _NATIVE:
+        plane.byteswap(inplace=True)
+    return plane
 
 
 def _tifffile() -> ModuleType:

@@ -63,7 +63,7 @@ def _print(plan: Plan) -> None:
         table.add_column(title, overflow="fold")
     for position, step in enumerate(plan.steps):
         calls = ["; ".join(call.function for call in chain.calls) for chain in step.chains]
-        leaves = [name for _, name in step.label_names]
+        leaves = [name for _, name in step.label_names if step.saves_labels]
         if plan.image is not None and plan.image.step == position:
             leaves.append("image")
         table.add_row(step.name, " | ".join(calls), ", ".join(step.variable), ", ".join(leaves))
