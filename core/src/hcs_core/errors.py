@@ -25,7 +25,7 @@
     │   ├── KeyExistsError          FileExistsError
     │   ├── InvalidKeyError         ValueError
     │   ├── UnsavableValueError     TypeError
-    │   ├── StoreAccessError        OSError, keeps its errno
+    │   ├── StoreAccessError        OSError, keeps its errno                     exit code 75
     │   └── CorruptDataError        ValueError                                   exit code 65
     └── PlateError                  the plate is not what it should be           exit code 65
         ├── PlateNotFoundError      FileNotFoundError
@@ -330,7 +330,9 @@ class UnsavableValueError(StorageError, TypeError):
 
 
 class StoreAccessError(StorageError, OSError):
-    """The system refused to read or write; `errno` says why."""
+    """The system refused to read or write; `errno` says why. A retry may help."""
+
+    exit_code = 75
 
     def __init__(self, code: int, message: str, path: str) -> None:
         super().__init__(code, message, path)

@@ -186,9 +186,10 @@ class ChainRun:
         if not isinstance(table, Mapping):
             raise TypeError(f"{name} returned {_kind(table)}, not a table")
         columns = {str(title): np.asarray(column) for title, column in table.items()}
-        if len({column.shape for column in columns.values()}) != 1:
-            shapes = {title: column.shape for title, column in columns.items()}
-            raise ValueError(f"{name} returned a table whose columns differ in length: {shapes}")
+        shapes = {column.shape for column in columns.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            found = ", ".join(f"{title} {column.shape}" for title, column in columns.items())
+            raise ValueError(f"{name} returned columns of different or no length: {found}")
         source, channel = self._source(resolved, group[0])
         part = TablePart(self._step.name, group[0], source, channel, columns)
         self._values.tables.append(part)

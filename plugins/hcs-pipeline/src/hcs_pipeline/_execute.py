@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from hcs_core.errors import StoreAccessError
 from hcs_core.plates import Plate, open_plate
-from hcs_pipeline._ledger import Ledger, RunSummary, UnitState, failed_state
+from hcs_pipeline._ledger import Ledger, RunSummary, UnitState
 from hcs_pipeline._output import PlateOutput, fold_tables
 from hcs_pipeline._plan import Plan, PlannedUnit
 from hcs_pipeline._report import write_report
-from hcs_pipeline._tables import Columns, unit_tables
+from hcs_pipeline._tables import MeasureError, unit_tables
 from hcs_pipeline._unit import StepFailedError, UnitRunner
 from hcs_pipeline.errors import OutputError, PlanStaleError
 
@@ -117,10 +117,10 @@ class _Run:
         self._observer = observer
         self._output = PlateOutput(plan, plate)
         self._states: dict[int, UnitState] = {}
-        self._waiting: dict[str, int] = defaultdict(int)  # units still to end, by field
+        self._waiting: Counter[str] = Counter()  # units that have not ended, by field
+        self._written: dict[str, list[UnitState]] = defaultdict(list)  # those that have
         for unit in plan.units:
-            for field in self._output.fields_of(unit).values():
-                self._waiting[field.path] += 1
+            self._waiting.update(field.path for field in self._output.fields_of(unit).values())
 
     def do(self) -> None:
         """Run all units, then make visible what they left."""
@@ -131,11 +131,13 @@ class _Run:
         try:
             runner = UnitRunner(self.plan, self.plate)
             for unit in self.plan.units:
-                self._ended(unit, self._run_unit(runner, unit))
+                self._run_unit(runner, unit)
             interrupted = False
         finally:
+            # Ctrl-C may fall between a unit's record on disk and ours; the disk is right.
+            states = self.ledger.states() if interrupted else self._states
+            done = sorted(n for n, state in states.items() if state.status == "done")
             self._output.finish()
-            done = sorted(n for n, state in self._states.items() if state.status == "done")
             fold_tables(self.plan, self.ledger, done)
             self.ledger.finish(started=started, ended=time.time(), interrupted=interrupted)
         logger.info("%d of %d units done", len(done), len(self.plan.units))
@@ -152,36 +154,29 @@ class _Run:
             wells[well] = WellResult(well, done, len(failures), failures)
         return RunResult(self.ledger.summary(), wells)
 
-    def _run_unit(self, runner: UnitRunner, unit: PlannedUnit) -> UnitState:
-        """Run and record one unit; whatever goes wrong is its own failure."""
+    def _run_unit(self, runner: UnitRunner, unit: PlannedUnit) -> None:
+        """Run one unit, and record it after all that it leaves is there."""
         try:
-            state, tables = self._run_steps(runner, unit)
-            self.ledger.record(state, tables)
-        except StepFailedError as cause:
-            state = failed_state(unit, cause.step, cause.file, cause.reason)
-        except StoreAccessError as cause:
-            state = failed_state(unit, None, cause.filename, f"cannot write: {cause}")
-        except Exception as cause:  # what a unit left half done must not end the plate
-            logger.exception("unit %d", unit.number)
-            state = failed_state(unit, None, None, f"{type(cause).__name__}: {cause}")
-        if state.status == "failed":
-            self.ledger.record(state, {})
-        return state
+            state = self._run_steps(runner, unit)
+        except Exception as cause:  # noqa: BLE001  what a kernel or a file does is its unit's
+            state = _failed(unit, cause)
+        self._publish_fields(unit, state)
+        self.ledger.record(state)
+        self._states[unit.number] = state
+        if self._observer is not None:
+            self._observer(state)
 
-    def _run_steps(
-        self, runner: UnitRunner, unit: PlannedUnit
-    ) -> tuple[UnitState, dict[str, Columns]]:
+    def _run_steps(self, runner: UnitRunner, unit: PlannedUnit) -> UnitState:
+        """Run the steps of a unit and write what they made; return its state."""
         values = runner.run(unit)
         started = time.perf_counter()
         written = self._output.write(unit, values)
         rows = unit_tables(
             self.plan, unit, values.tables, self._output.images_of(unit, values), self.plate.index
         )
-        tables = {"images": rows.images}
-        if rows.objects is not None:
-            tables["objects"] = rows.objects
+        self.ledger.write_rows(unit.number, rows)
         seconds = {**values.seconds, "write": time.perf_counter() - started}
-        state = UnitState(
+        return UnitState(
             unit.number,
             unit.title,
             unit.well,
@@ -190,19 +185,28 @@ class _Run:
             seconds={name: round(value, 6) for name, value in seconds.items()},
             fields=written,
         )
-        return state, tables
 
-    def _ended(self, unit: PlannedUnit, state: UnitState) -> None:
-        """Note that a unit has ended; publish the fields that wait for no other unit."""
-        self._states[unit.number] = state
-        if state.status == "failed":
-            logger.warning("unit %d (%s) failed: %s", unit.number, unit.title, state.error)
+    def _publish_fields(self, unit: PlannedUnit, state: UnitState) -> None:
+        """Make the fields of a unit visible that wait for no other unit."""
         for field in self._output.fields_of(unit).values():
+            self._written[field.path].append(state)
             self._waiting[field.path] -= 1
             if not self._waiting[field.path]:
-                self._output.publish(field, self._states.values())
-        if self._observer is not None:
-            self._observer(state)
+                self._output.publish(field, self._written.pop(field.path))
+
+
+def _failed(unit: PlannedUnit, cause: Exception) -> UnitState:
+    """Return the state of a unit that met an error, in one line for people."""
+    step, file = getattr(cause, "step", None), getattr(cause, "file", None)
+    reason = getattr(cause, "reason", None) or f"{type(cause).__name__}: {cause}"
+    if isinstance(cause, StoreAccessError):
+        file, reason = cause.filename, f"cannot write: {cause}"
+    elif not isinstance(cause, StepFailedError | MeasureError):
+        logger.error("unit %d", unit.number, exc_info=cause)
+    logger.warning("unit %d (%s) failed: %s", unit.number, unit.title, reason)
+    return UnitState(
+        unit.number, unit.title, unit.well, unit.site, "failed", step=step, file=file, error=reason
+    )
 
 
 def _claim(output: Path) -> None:

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from hcs_core.errors import StorageError
 from hcs_core.storage import FileManager
-from hcs_pipeline._plan import Plan, PlannedUnit
-from hcs_pipeline._tables import Columns
+from hcs_pipeline._plan import Plan
+from hcs_pipeline._tables import UnitTables
 from hcs_pipeline.errors import NotARunError
 
 UnitStatus = Literal["done", "failed"]
@@ -92,10 +92,14 @@ class Ledger:
         document = {"started": started, "ended": ended, "interrupted": interrupted}
         self._save(_RUN, document)
 
-    def record(self, state: UnitState, tables: Mapping[str, Columns]) -> None:
-        """Write a unit's rows and then its state; all else that it left is on disk."""
-        for name, columns in tables.items():
-            self._save(part_key(state.unit, name), columns)
+    def write_rows(self, unit: int, tables: UnitTables) -> None:
+        """Write the rows of a unit, until they are folded into the tables."""
+        self._save(part_key(unit, "images"), tables.images)
+        if tables.objects is not None:
+            self._save(part_key(unit, "objects"), tables.objects)
+
+    def record(self, state: UnitState) -> None:
+        """Write a unit's state; all else that it left is there by now."""
         self._save(_unit_key(state.unit), _plain(asdict(state)))
 
     def plan(self) -> dict[str, Any]:
@@ -227,10 +231,3 @@ def _unit_key(unit: int) -> str:
 def part_key(unit: int, name: str) -> str:
     """Return the key of a unit's rows of one table."""
     return f"parts/{unit:05d}-{name}.csv"
-
-
-def failed_state(unit: PlannedUnit, step: str | None, file: str | None, error: str) -> UnitState:
-    """Return the state of a unit that failed."""
-    return UnitState(
-        unit.number, unit.title, unit.well, unit.site, "failed", step=step, file=file, error=error
-    )

@@ -181,12 +181,17 @@ def _ranges(
     """Return the lowest and highest finite value of each channel, for viewers."""
     found: list[list[float]] = []
     for channel in range(channels):
-        own = [plane for (_, c, _), plane in planes.items() if c == channel]
-        lows = [float(np.nanmin(plane)) for plane in own if plane.size]
-        highs = [float(np.nanmax(plane)) for plane in own if plane.size]
-        pair = [min(lows, default=0.0), max(highs, default=0.0)]
-        found.append([value if np.isfinite(value) else 0.0 for value in pair])
+        own = [_finite(plane) for (_, c, _), plane in planes.items() if c == channel]
+        own = [values for values in own if values.size]
+        low = min((float(values.min()) for values in own), default=0.0)
+        high = max((float(values.max()) for values in own), default=0.0)
+        found.append([low, high])
     return found
+
+
+def _finite(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return the values that a viewer can show; integers all are."""
+    return plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
 
 
 def fold_tables(plan: Plan, ledger: Ledger, done: Sequence[int]) -> None:

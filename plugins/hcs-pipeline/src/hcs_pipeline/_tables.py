@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.errors import HcsError
 from hcs_core.plates import PlateIndex
 from hcs_pipeline._fields import channel_titles, well_path
 from hcs_pipeline._plan import Plan, PlannedUnit
@@ -29,8 +30,15 @@ _OURS = frozenset({"well", "site", "timepoint", "z_index", "path", "labels"})
 Columns = dict[str, NDArray[Any]]
 
 
-class MeasureError(ValueError):
-    """Two tables of the same objects do not fit together."""
+class MeasureError(HcsError, ValueError):
+    """A table does not fit to those of other steps, or is none of an image."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)
+        self.step, self.reason = step, reason
+
+    def __str__(self) -> str:
+        return f"step {self.step!r}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ def unit_tables(
         The plate.
     """
     for part in parts:
-        _refuse_our_columns(part)
+        _check(part)
     names = _Names(plan, index)
     objects = [part for part in parts if LABEL in part.table]
     images = [part for part in parts if LABEL not in part.table]
@@ -72,11 +80,16 @@ def unit_tables(
     )
 
 
-def _refuse_our_columns(part: TablePart) -> None:
+def _check(part: TablePart) -> None:
+    """Refuse a table that has columns of ours, or is of an image and has several rows."""
+    count = len(next(iter(part.table.values())))
+    if LABEL not in part.table and count != 1:
+        reason = f"its table has {count} rows: one is of an image, objects have a column label"
+        raise MeasureError(part.step, reason)
     taken = sorted(_OURS.intersection(part.table))
     if taken:
-        message = f"step {part.step!r} returned columns that say where a row comes from"
-        raise MeasureError(f"{message}: {', '.join(taken)}; give them other names")
+        reason = f"its table has columns of ours ({', '.join(taken)}); give them other names"
+        raise MeasureError(part.step, reason)
 
 
 class _Names:
@@ -143,7 +156,7 @@ def _side_by_side(names: _Names, parts: Sequence[TablePart]) -> Columns:
         order = np.argsort(part.table[LABEL], kind="stable")
         labels = part.table[LABEL][order]
         if LABEL in rows and not np.array_equal(rows[LABEL], labels):
-            raise MeasureError(f"step {part.step!r} measured other objects than the steps before")
+            raise MeasureError(part.step, "it measured other objects than the steps before it")
         for name, column in part.table.items():
             title = f"{name}_{names.channel(part.key)}" if name.endswith(PER_CHANNEL) else name
             rows.setdefault(title, column[order])

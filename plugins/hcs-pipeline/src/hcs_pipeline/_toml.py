@@ -27,7 +27,8 @@ def load_pipeline(path: str | os.PathLike[str]) -> Pipeline:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as cause:
-        raise PipelineError(str(file), cause.strerror or str(cause)) from cause
+        reason = f"{cause.strerror or cause}; give the path of a pipeline file"
+        raise PipelineError(str(file), reason) from cause
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise PipelineError(str(file), f"it is not TOML: {cause}") from cause
     return parse_pipeline(document, where=str(file), name=file.stem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,24 @@ def split_wells(text: str | None) -> list[str] | None:
     return wells
 
 
-def stop_if_fatal(report: CompileReport, *, as_json: bool) -> Plan:
-    """Return the plan; where there is none, tell every problem and end the command."""
+def stop_if_fatal(report: CompileReport, *, as_json: bool, document: Mapping[str, Any]) -> Plan:
+    """Return the plan; where there is none, tell every problem and end the command.
+
+    Parameters
+    ----------
+    report : CompileReport
+        What compiling found.
+    as_json : bool
+        Whether to print a document.
+    document : Mapping
+        What the command's document has besides the error and the problems.
+    """
     if report.plan is not None:
         return report.plan
     error = CompileError(report.problems)
     if as_json:
         problems = [problem.as_dict() for problem in report.problems]
-        fail_json(str(error), error.exit_code, problems=problems)
+        fail_json(str(error), error.exit_code, **document, problems=problems)
     tell_problems(report.problems)
     raise click.exceptions.Exit(error.exit_code)
 
@@ -55,6 +65,18 @@ def tell_problems(problems: Sequence[Problem]) -> None:
     hidden = len(problems) - _MOST_PROBLEMS
     if hidden > 0:
         console.print(f"and {hidden} more; --json lists them all")
+
+
+def nothing_run(out: str) -> dict[str, Any]:
+    """Return the document of a run that did not begin."""
+    return {
+        "status": "failed",
+        "units": {"done": 0, "failed": 0, "pending": 0},
+        "failures": [],
+        "plan_hash": None,
+        "seconds": None,
+        "out": out,
+    }
 
 
 def run_plan(plan: Plan, report: CompileReport, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from hcs_core.cli import common_options, stdout
 from hcs_core.testing import SyntheticPlate, make_plate
 from hcs_pipeline._compile import compile_report
 from hcs_pipeline._toml import load_pipeline
-from hcs_pipeline.cli._common import run_plan, stop_if_fatal
+from hcs_pipeline.cli._common import nothing_run, run_plan, stop_if_fatal
 from hcs_pipeline.errors import OutputError
 
 _WELLS = tuple(f"{row}{column:02d}" for row in "BCD" for column in range(2, 6))
@@ -38,7 +38,8 @@ def demo(out: str | None, as_json: bool) -> None:
     with as_file(files("hcs_pipeline").joinpath("demo.toml")) as pipeline:
         steps = load_pipeline(pipeline)
     report = compile_report(steps, folder / "plate", folder / "result")
-    run_plan(stop_if_fatal(report, as_json=as_json), report, as_json=as_json)
+    plan = stop_if_fatal(report, as_json=as_json, document=nothing_run(str(folder / "result")))
+    run_plan(plan, report, as_json=as_json)
 
 
 def _free_folder() -> Path:

@@ -7,7 +7,7 @@ import click
 from hcs_core.cli import common_options
 from hcs_pipeline._compile import compile_report
 from hcs_pipeline._toml import load_pipeline
-from hcs_pipeline.cli._common import run_plan, split_wells, stop_if_fatal
+from hcs_pipeline.cli._common import nothing_run, run_plan, split_wells, stop_if_fatal
 
 
 @click.command()
@@ -28,4 +28,5 @@ def run(
     report = compile_report(
         load_pipeline(pipeline), plate, out, wells=split_wells(wells), strict=strict
     )
-    run_plan(stop_if_fatal(report, as_json=as_json), report, as_json=as_json)
+    plan = stop_if_fatal(report, as_json=as_json, document=nothing_run(out))
+    run_plan(plan, report, as_json=as_json)
