@@ -479,7 +479,7 @@ def test_channels_of_different_dtypes_share_one_that_holds_both(
 ):
     @numpy
     def as_float(image: NDArray[Any]) -> NDArray[np.float32]:
-        return image.astype(np.float32) / 2
+        return image.astype(np.float32) / np.float32(2)
 
     plate = make_toy_plate(channels=2)
     run(plate, [FunctionStep({"DAPI": as_float}, group_by="channel", save=["image"])])

@@ -18,7 +18,8 @@ def brightest(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def minus_stack_minimum(image: NDArray[Any]) -> NDArray[Any]:
-    return image - image.min()
+    result: NDArray[Any] = image - image.min()
+    return result
 
 
 def halves(image: NDArray[Any]) -> NDArray[np.int32]:
