@@ -19,6 +19,7 @@ import doctest
 import io
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -90,12 +91,17 @@ class PageRun:
     def _python(self, code: str) -> str:
         printed = io.StringIO()
         with contextlib.chdir(self._folder), contextlib.redirect_stdout(printed):
-            exec(compile(code, "page", "exec"), self._names)  # noqa: S102 - it is our own page
+            page = Path("page.py")
+            page.write_text(code, encoding="utf-8")
+            self._names |= runpy.run_path(str(page), init_globals=self._names)
+            page.unlink()
         return self._shown(printed.getvalue())
 
     def _bash(self, code: str) -> str:
         packages = [str(file.parent) for file in self._folder.rglob("pyproject.toml")]
         here = {
+            # pytest plugins that happen to be installed print warnings of their own.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": os.pathsep.join(packages),
         }
