@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ def make_toy_plate(tmp_path: Path, toy_plugins: None) -> Callable[..., ToyPlate]
         z_indexes: int = 1,
         timepoints: int = 1,
         content: Callable[[str, int, int, int, int], Pixels] = plane,
+        projections: Container[str] = (),
+        leave_out: Container[tuple[str, str]] = (),
     ) -> ToyPlate:
         root = tmp_path / "plate"
         root.mkdir()
@@ -32,9 +34,15 @@ def make_toy_plate(tmp_path: Path, toy_plugins: None) -> Callable[..., ToyPlate]
         for well in wells:
             for key in np.ndindex(sites, channels, z_indexes, timepoints):
                 site, channel, z, t = (number + 1 for number in key)
+                if (well, f"w{channel}") in leave_out:
+                    continue
+                if f"w{channel}" in projections:
+                    z = 0  # the instrument's own; the same file for each z of the loop
                 pixels = content(well, site, channel, z, t)
                 plate.planes[well, site, channel, z, t] = pixels
                 tifffile.imwrite(plate.file(well, site, channel, z, t), pixels)
+        if leave_out:
+            (root / "sparse").touch()
         return plate
 
     return make

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from pipeline_toys.plates import ToyPlate, ToyReader
 
+from hcs_core.arrays import Value, numpy
 from hcs_core.plates import IndexBuilder, Listing, Plate, well_name
 from hcs_pipeline import FunctionStep, Pipeline, compile, compile_report
 from hcs_pipeline.errors import CompileError
@@ -402,3 +403,96 @@ def test_compiling_reads_no_pixel(
     monkeypatch.setattr(Plate, "read_stack", lambda self, rows: reads.append(rows))
     compile(Pipeline([FunctionStep("toy:add")]), make_toy_plate().root, tmp_path / "out")
     assert reads == []
+
+
+def test_two_keys_of_one_channel_are_refused(make_toy_plate: Make, tmp_path: Path):
+    step = FunctionStep({"DAPI": "toy:add", "w1": "toy:add"}, group_by="channel")
+    message = only_fatal(Pipeline([step]), make_toy_plate(channels=2), tmp_path / "out")
+    assert "'DAPI' and 'w1' mean the same" in message
+
+
+def test_a_function_of_two_images_is_refused(make_toy_plate: Make, tmp_path: Path):
+    @numpy
+    def difference(image: Any, reference: Any) -> Any:
+        return image - reference
+
+    contract = dataclasses.replace(
+        difference.__hcs_contract__,  # type: ignore[attr-defined]
+        inputs=(Value("image", "image"), Value("reference", "image")),
+    )
+    difference.__hcs_contract__ = contract  # type: ignore[attr-defined]
+    message = only_fatal(Pipeline([FunctionStep(difference)]), make_toy_plate(), tmp_path / "out")
+    assert "several images" in message
+
+
+def test_labels_that_would_lie_in_one_folder_are_refused(make_toy_plate: Make, tmp_path: Path):
+    pipeline = Pipeline(
+        [
+            FunctionStep("toy:halves", name="nuclei", save=["labels"]),
+            FunctionStep("toy:halves", name="Nuclei", save=["labels"]),
+        ]
+    )
+    message = only_fatal(pipeline, make_toy_plate(), tmp_path / "out")
+    assert "called as those of step 'nuclei'" in message
+
+
+def test_a_channel_that_no_chosen_well_has_is_refused(make_toy_plate: Make, tmp_path: Path):
+    plate = make_toy_plate(channels=2, leave_out={("B02", "w2")})
+    step = FunctionStep({"GFP": "toy:halves"}, group_by="channel", save=["labels"])
+    found = problems(Pipeline([step]), plate.root, tmp_path / "out", wells=["B02"])
+    assert [severity for severity, _ in found] == ["fatal"]
+    assert "finds no plane to run on in the chosen wells" in found[0][1]
+
+
+def test_labels_of_some_z_planes_measured_on_all_are_refused(make_toy_plate: Make, tmp_path: Path):
+    pipeline = Pipeline(
+        [
+            FunctionStep({"1": "toy:halves"}, name="H", group_by="z_index"),
+            FunctionStep("toy:measure", inputs={"labels": "H.labels"}),
+        ]
+    )
+    message = only_fatal(pipeline, make_toy_plate(z_indexes=2), tmp_path / "out")
+    assert "for which H makes no labels" in message
+
+
+def test_the_instruments_projection_is_the_plane_of_a_channel_without_others(
+    make_toy_plate: Make, tmp_path: Path
+):
+    plate = make_toy_plate(channels=2, z_indexes=3, projections={"w2"})
+    step = FunctionStep({"GFP": "toy:halves"}, group_by="channel", save=["labels"])
+    plan = compile(Pipeline([step]), plate.root, tmp_path / "out")
+    assert plan.image is not None
+    assert plan.reads == 2 * 4  # three z planes of one channel, one projection of the other
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ({"a": 1}, "is a dict"),
+        ((1, 2), "is a tuple"),
+        (float("inf"), "finite"),
+        (np.int64(3), "int64"),
+    ],
+)
+def test_an_argument_that_a_plan_cannot_hold_is_refused(
+    make_toy_plate: Make, tmp_path: Path, value: Any, wanted: str
+):
+    @numpy
+    def mine(image: Any, option: Any = None) -> Any:
+        return image
+
+    pipeline = Pipeline([FunctionStep((mine, {"option": value}))])
+    assert wanted in only_fatal(pipeline, make_toy_plate(), tmp_path / "out")
+
+
+def test_the_order_of_arguments_does_not_change_the_hash(make_toy_plate: Make, tmp_path: Path):
+    @numpy
+    def mine(image: Any, a: int = 0, b: int = 0) -> Any:
+        return image
+
+    plate = make_toy_plate()
+    hashes = {
+        compile(Pipeline([FunctionStep((mine, arguments))]), plate.root, tmp_path / "o").plan_hash
+        for arguments in ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    }
+    assert len(hashes) == 1

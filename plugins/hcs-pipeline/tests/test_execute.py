@@ -263,7 +263,7 @@ def test_two_kinds_of_objects_have_rows_of_their_own(
     make_toy_plate: Make, tmp_path: Path, run: Any
 ):
     steps = [
-        FunctionStep("toy:halves", name="Nuclei"),
+        FunctionStep("toy:halves", name="Nuclei", save=["labels"]),
         FunctionStep("toy:halves", name="Cells"),
         FunctionStep("toy:measure", name="M1", inputs={"labels": "Nuclei.labels"}),
         FunctionStep("toy:measure", name="M2", inputs={"labels": "Cells.labels"}),
@@ -423,6 +423,112 @@ def test_labels_may_stand_anywhere_among_a_functions_arguments(
     ]
     assert run(make_toy_plate(), steps).summary.status == "done"
     assert [row["count"] for row in rows(tmp_path / "out", "images")] == ["24", "24"]
+
+
+def test_lists_reach_a_function_as_lists(make_toy_plate: Make, run: Any):
+    seen: list[Any] = []
+
+    @numpy
+    def mine(image: NDArray[Any], limits: Any = None) -> NDArray[Any]:
+        seen.append(limits)
+        return image
+
+    run(make_toy_plate(wells=("A01",)), [FunctionStep((mine, {"limits": [1, [2, 3]]}))])
+    assert seen == [[1, [2, 3]]]
+
+
+def test_a_function_cannot_write_into_labels_of_an_earlier_step(make_toy_plate: Make, run: Any):
+    @numpy(outputs=("table",))
+    def erase(image: NDArray[Any], labels: Any = None) -> dict[str, Any]:
+        labels[...] = 0
+        return {"count": [0]}
+
+    steps = [
+        FunctionStep("toy:halves", name="H", save=["labels"]),
+        FunctionStep(erase, inputs={"labels": "H.labels"}),
+    ]
+    result = run(make_toy_plate(), steps)
+    assert result.summary.failed == 2
+    assert "read-only" in str(result.summary.failures[0].error)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (8,), (2, *SHAPE)])
+def test_labels_of_another_shape_than_the_image_are_refused(
+    make_toy_plate: Make, run: Any, shape: tuple[int, ...]
+):
+    @numpy(outputs=("labels",))
+    def small(image: NDArray[Any]) -> NDArray[Any]:
+        return np.ones(shape, np.int32)
+
+    result = run(make_toy_plate(), [FunctionStep(small, save=["labels"])])
+    assert result.summary.failed == 2
+    assert "returned" in str(result.summary.failures[0].error)
+    assert "shape" in str(result.summary.failures[0].error)
+
+
+def test_columns_that_contradict_each_other_fail_the_unit_with_what_to_do(
+    make_toy_plate: Make, run: Any
+):
+    @numpy(outputs=("table",))
+    def texture(image: NDArray[Any], labels: Any = None) -> dict[str, Any]:
+        return {"label": [1], "texture": [float(image.mean())]}
+
+    steps = [
+        FunctionStep({"DAPI": "toy:halves"}, name="H", group_by="channel"),
+        FunctionStep(texture, inputs={"labels": "H.labels"}),
+    ]
+    result = run(make_toy_plate(channels=2), steps)
+    assert result.summary.failed == 2
+    assert "'_intensity'" in str(result.summary.failures[0].error)
+
+
+def test_a_detector_has_objects_of_its_own_in_each_channel(
+    make_toy_plate: Make, tmp_path: Path, run: Any
+):
+    @numpy(outputs=("table",))
+    def spots(image: NDArray[Any]) -> dict[str, Any]:
+        return {"label": [1], "mean_intensity": [float(image.mean())]}
+
+    run(make_toy_plate(wells=("A01",), channels=2), [FunctionStep(spots, name="Spots")])
+    found = [row["labels"] for row in rows(tmp_path / "out", "objects")]
+    assert found == ["Spots_DAPI", "Spots_GFP"]
+
+
+def test_a_full_disk_says_so_and_not_something_else(
+    make_toy_plate: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from hcs_core.errors import StoreAccessError
+    from hcs_pipeline import Ledger
+
+    def full(self: Any, state: Any) -> None:
+        raise StoreAccessError(28, "No space left on device", "units/00000.json")
+
+    monkeypatch.setattr(Ledger, "record", full)
+    plan = compile(Pipeline(MEASURE), make_toy_plate().root, tmp_path / "out")
+    with pytest.raises(StoreAccessError, match="No space left"):
+        execute(plan)
+
+
+def test_a_run_that_was_killed_at_its_very_end_is_not_done(make_toy_plate: Make, tmp_path: Path):
+    from hcs_pipeline import Ledger
+
+    plan = compile(Pipeline(MEASURE), make_toy_plate().root, tmp_path / "out")
+    execute(plan, report=False)
+    state = tmp_path / "out" / "run" / "run.json"
+    document = json.loads(state.read_text()) | {"ended": None, "pid": 2**22 + 1, "host": "gone"}
+    del document["interrupted"]
+    import socket
+
+    document["host"] = socket.gethostname()
+    state.write_text(json.dumps(document))
+    assert Ledger(tmp_path / "out").summary().status == "interrupted"
+
+
+def test_labels_list_the_planes_that_they_have_not(make_toy_plate: Make, tmp_path: Path, run: Any):
+    step = FunctionStep({"2": "toy:halves"}, name="H", group_by="z_index", save=["labels"])
+    run(make_toy_plate(wells=("A01",), z_indexes=3), [step])
+    found = attributes(tmp_path / "out", "A/01/0/labels/H")
+    assert found["hcs"]["missing_planes"] == [[0, 0], [0, 2]]
 
 
 def broken(kind: str) -> Callable[..., Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +171,25 @@ def test_a_file_that_is_no_pipeline_says_where_and_why(tmp_path: Path, text: str
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(PipelineError, match=r"none\.toml: No such file"):
         load_pipeline(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("option", [{"save": "labels"}, {"variable_components": "z_index"}])
+def test_a_word_where_a_list_belongs_is_refused(option: dict[str, Any]):
+    with pytest.raises(PipelineError, match="must be a list"):
+        FunctionStep("blur", **option)
+
+
+def test_a_step_can_be_copied_and_pickled():
+    step = FunctionStep(
+        {"DAPI": ["a", ("b", {"c": 1})]},
+        name="S",
+        group_by="channel",
+        inputs={"labels": "H.labels"},
+    )
+    for copy_of in (copy.deepcopy(step), pickle.loads(pickle.dumps(step))):  # noqa: S301
+        assert called(copy_of) == called(step)
+        assert copy_of == step
+
+
+def test_a_callable_without_a_name_is_a_function_too():
+    assert called(FunctionStep(functools.partial(max, 1), name="S"))[None][0][1] == {}

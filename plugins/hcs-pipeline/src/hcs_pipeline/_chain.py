@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from hcs_core.arrays import FunctionContract, empty
 from hcs_core.plates import Plate
-from hcs_pipeline._plan import PlannedChain, PlannedStep
+from hcs_pipeline._groups import ChainShape, Group, Key, chain_shape, groups, labels_key
+from hcs_pipeline._plan import PlannedChain, PlannedStep, thawed
 from hcs_pipeline._resolve import LoadedCall, load
-from hcs_pipeline._values import Key, TablePart, UnitValues
-
-Group = tuple[Key, ...]
-"""The planes of one call, ordered by the components that are stacked."""
+from hcs_pipeline._values import TablePart, UnitValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +23,16 @@ class LoadedChain:
 
     planned: PlannedChain
     calls: tuple[LoadedCall, ...]
-
-    @property
-    def first(self) -> FunctionContract:
-        """What the function that takes the step's values asks for."""
-        return self.calls[0].contract
-
-    @property
-    def ends_in_image(self) -> bool:
-        """Whether the chain's image takes the place of the step's."""
-        return self.calls[-1].contract.output_of_kind("image") is not None
+    shape: ChainShape
 
 
-def load_chain(chain: PlannedChain, functions: Mapping[str, Callable[..., Any]]) -> LoadedChain:
+def load_chain(
+    step: PlannedStep, chain: PlannedChain, functions: Mapping[str, Callable[..., Any]]
+) -> LoadedChain:
     """Import the functions of a chain."""
-    return LoadedChain(chain, tuple(load(call, functions) for call in chain.calls))
+    calls = tuple(load(call, functions) for call in chain.calls)
+    named = [(loaded.call.function, loaded.contract) for loaded in calls]
+    return LoadedChain(chain, calls, chain_shape(named, dict(step.inputs), step.variable))
 
 
 class ChainRun:
@@ -69,43 +62,33 @@ class ChainRun:
     ) -> None:
         self._step = step
         self._chain = chain
+        self._inputs = dict(step.inputs)
         self._values = values
         self._plate = plate
         self._context = context
         self._labels: NDArray[np.int32] | None = None  # made by a call before, in this chain
+        self._is_projected = False
 
     def groups(self) -> Iterator[Group]:
-        """Yield the planes of each call: those that differ in stacked components only."""
-        keys = self._domain()
-        numbers, component = self._chain.planned.numbers, self._step.group_by
-        if numbers is not None and component is not None:
-            keys = [key for key in keys if getattr(key, component) in numbers]
-        apart = [name for name in Key._fields if name not in self._step.variable]
-        groups: dict[tuple[int, ...], list[Key]] = {}
-        for key in sorted(keys):
-            groups.setdefault(tuple(getattr(key, name) for name in apart), []).append(key)
-        yield from map(tuple, list(groups.values()))
+        """Yield the planes of each call."""
+        values, shape = self._values, self._chain.shape
+        planes: set[Key] = set(values.images)
+        if not shape.takes_image:
+            planes = set(values.labels.get(shape.labels[0], {})) if shape.labels else set()
+        yield from list(groups(self._step, self._chain.planned.numbers, planes))
 
     def call(self, group: Group) -> None:
         """Call every function of the chain for one group, and note what comes out."""
-        self._labels = None
+        self._labels, self._is_projected = None, False
         image: NDArray[Any] | None = None
-        if self._chain.first.input_of_kind("image") is not None:
+        if self._chain.shape.takes_image:
             image = self._stack(group)
             image.flags.writeable = False  # a function that writes into its input is told so
             self._keep_read(image, group)
-        for resolved in self._chain.calls:
-            image = self._call_one(resolved, image, group)
-        if image is not None and self._chain.ends_in_image:
+        for loaded in self._chain.calls:
+            image = self._call_one(loaded, image, group)
+        if image is not None and self._chain.shape.ends_in_image:
             self._store(image, group)
-
-    def _domain(self) -> list[Key]:
-        """Return the planes that the step runs on: of the image, or of the labels it takes."""
-        if self._chain.first.input_of_kind("image") is not None:
-            return list(self._values.images)
-        labels = self._chain.first.input_of_kind("labels")
-        source = dict(self._step.inputs).get(labels.name) if labels is not None else None
-        return list(self._values.labels.get(source, {})) if source is not None else []
 
     def _stack(self, group: Group) -> NDArray[Any]:
         """Return the planes of a group, shape (n, y, x), in one aligned buffer."""
@@ -131,10 +114,10 @@ class ChainRun:
                 self._values.saved[key] = plane
 
     def _call_one(
-        self, resolved: LoadedCall, image: NDArray[Any] | None, group: Group
+        self, loaded: LoadedCall, image: NDArray[Any] | None, group: Group
     ) -> NDArray[Any] | None:
         """Call one function; return the image that goes on, shape (n, y, x) or (y, x)."""
-        contract = resolved.contract
+        contract = loaded.contract
         as_stack = bool(self._step.variable) or contract.stack != "per_plane"
         arrays = {
             value.name: _shaped(image, as_stack=as_stack)
@@ -146,43 +129,50 @@ class ChainRun:
         # The first array is the function's first argument, whatever it is called there; the
         # others may stand anywhere, so they go by name.
         first = arrays.pop(contract.inputs[0].name)
-        result = resolved.run(first, **arrays, **dict(resolved.call.arguments), **context)
+        arguments = thawed(loaded.call.arguments)
+        result = loaded.run(first, **arrays, **arguments, **context)
         outputs = result if len(contract.outputs) > 1 else (result,)
         if not isinstance(outputs, tuple) or len(outputs) != len(contract.outputs):
             names = ", ".join(value.name for value in contract.outputs)
-            raise TypeError(f"{resolved.call.function} returned {_kind(result)}, not ({names})")
+            raise TypeError(f"{loaded.call.function} returned {_kind(result)}, not ({names})")
+        self._is_projected |= contract.stack == "across" and bool(self._step.variable)
         for value, output in zip(contract.outputs, outputs, strict=True):
             if value.kind == "image":
-                image = _checked_image(resolved, output, image, len(group))
+                image = _checked_image(loaded, output, first)
             elif value.kind == "labels":
-                self._take_labels(resolved, output, group)
+                self._take_labels(loaded, output, first, group)
             else:
-                self._take_table(resolved, output, group)
+                self._take_table(loaded, output, group)
         return image
 
     def _labels_argument(self, name: str, group: Group, *, as_stack: bool) -> NDArray[np.int32]:
-        source = dict(self._step.inputs).get(name)
+        source = self._inputs.get(name)
         if source is not None:
-            made = self._values.labels[source]
-            planes = [made[self._values.labels_key(source, key)] for key in group]
+            planes = [self._labels_of(source, key) for key in group]
             return np.stack(planes) if as_stack else planes[0]
         if self._labels is None:
             raise LookupError(f"no function before it in the step made {name}")
         return self._labels
 
-    def _take_labels(self, resolved: LoadedCall, labels: Any, group: Group) -> None:
-        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-            raise TypeError(f"{resolved.call.function} returned {_kind(labels)}, not labels")
-        labels = _as_int32(labels, resolved.call.function)
-        self._labels = labels
-        stack = labels[np.newaxis] if labels.ndim == 2 else labels
-        keys = group if len(stack) == len(group) else (self._projected(group),)
+    def _labels_of(self, source: str, key: Key) -> NDArray[np.int32]:
+        made = self._values.labels.get(source, {})
+        found = labels_key(made, key)
+        if found is None:
+            raise LookupError(f"{source} made no labels for this plane")
+        return made[found]
+
+    def _take_labels(
+        self, loaded: LoadedCall, labels: Any, first: NDArray[Any], group: Group
+    ) -> None:
+        drawn = _checked_labels(loaded, labels, first)
+        self._labels = drawn
+        stack = drawn[np.newaxis] if drawn.ndim == 2 else drawn
         planes = self._values.labels.setdefault(self._step.name, {})
-        for key, plane in zip(keys, stack, strict=True):
+        for key, plane in zip(self._keys_now(group), stack, strict=True):
             planes[key] = plane
 
-    def _take_table(self, resolved: LoadedCall, table: Any, group: Group) -> None:
-        name = resolved.call.function
+    def _take_table(self, loaded: LoadedCall, table: Any, group: Group) -> None:
+        name = loaded.call.function
         if not isinstance(table, Mapping):
             raise TypeError(f"{name} returned {_kind(table)}, not a table")
         columns = {str(title): np.asarray(column) for title, column in table.items()}
@@ -190,40 +180,31 @@ class ChainRun:
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             found = ", ".join(f"{title} {column.shape}" for title, column in columns.items())
             raise ValueError(f"{name} returned columns of different or no length: {found}")
-        source, channel = self._source(resolved, group[0])
-        part = TablePart(self._step.name, group[0], source, channel, columns)
+        (key,) = self._keys_now(group)  # a function that measures is given one plane
+        source, channel = self._source(loaded, key)
+        part = TablePart(self._step.name, name, key, source, channel, columns)
         self._values.tables.append(part)
 
-    def _source(self, resolved: LoadedCall, key: Key) -> tuple[str, int]:
+    def _source(self, loaded: LoadedCall, key: Key) -> tuple[str, int]:
         """Return the step and the channel of the labels that a table describes."""
-        labels = resolved.contract.input_of_kind("labels")
-        source = dict(self._step.inputs).get(labels.name) if labels is not None else None
+        labels = loaded.contract.input_of_kind("labels")
+        source = self._inputs.get(labels.name) if labels is not None else None
         if source is None:
             return self._step.name, key.channel
-        return source, self._values.labels_key(source, key).channel
+        found = labels_key(self._values.labels[source], key)
+        return source, key.channel if found is None else found.channel
+
+    def _keys_now(self, group: Group) -> Group:
+        """Return which planes the chain's values are by now."""
+        return (group[0].collapsed(self._step.variable),) if self._is_projected else group
 
     def _store(self, image: NDArray[Any], group: Group) -> None:
         """Put the chain's image in the place of the planes that it was made of."""
-        images = self._values.images
-        if image.ndim == 2 and self._step.variable:
-            for key in group:
-                del images[key]
-            images[self._projected(group)] = image
-            return
+        for key in group:
+            del self._values.images[key]
         stack = image[np.newaxis] if image.ndim == 2 else image
-        for key, plane in zip(group, stack, strict=True):
-            images[key] = plane
-
-    def _projected(self, group: Group) -> Key:
-        return group[0].collapsed(self._step.variable)
-
-
-def _as_int32(labels: NDArray[Any], function: str) -> NDArray[np.int32]:
-    """Return labels as int32 if that keeps each of them."""
-    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low < 0 or high > np.iinfo(np.int32).max:
-        raise ValueError(f"{function} returned labels from {low} to {high}, not 0 to 2147483647")
-    return labels.astype(np.int32, copy=False)
+        for key, plane in zip(self._keys_now(group), stack, strict=True):
+            self._values.images[key] = plane
 
 
 def _shaped(image: NDArray[Any] | None, *, as_stack: bool) -> NDArray[Any]:
@@ -235,25 +216,46 @@ def _shaped(image: NDArray[Any] | None, *, as_stack: bool) -> NDArray[Any]:
     return image[0] if image.ndim == 3 else image
 
 
-def _checked_image(
-    resolved: LoadedCall, image: Any, before: NDArray[Any] | None, planes: int
-) -> NDArray[Any]:
+def _checked_image(loaded: LoadedCall, image: Any, before: NDArray[Any]) -> NDArray[Any]:
     """Return the image that a function gave back, if it is what its contract says."""
-    name, contract = resolved.call.function, resolved.contract
+    name, contract = loaded.call.function, loaded.contract
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{name} returned {_kind(image)}, not an image")
-    policy: str = contract.dtype
-    if policy == "preserve" and before is not None:
-        policy = before.dtype.name
-    if policy not in ("native", "preserve", image.dtype.name):
+    policy: str = before.dtype.name if contract.dtype == "preserve" else contract.dtype
+    if policy not in ("native", image.dtype.name):
         raise TypeError(f"{name} returned {image.dtype}, its contract promises {policy}")
-    across = contract.stack == "across"
-    if image.ndim == 2 and (across or planes == 1):
-        return image
-    if image.ndim == 3 and not across and len(image) == planes:
-        return image
-    wanted = "(y, x)" if across or planes == 1 else f"({planes}, y, x)"
-    raise ValueError(f"{name} returned shape {image.shape}, not {wanted}")
+    _check_planes(name, contract, image, before)
+    return image
+
+
+def _checked_labels(loaded: LoadedCall, labels: Any, before: NDArray[Any]) -> NDArray[np.int32]:
+    """Return labels as int32 that nobody can write to, if they are labels of what was given."""
+    name = loaded.call.function
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        raise TypeError(f"{name} returned {_kind(labels)}, not labels")
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low < 0 or high > np.iinfo(np.int32).max:
+        raise ValueError(f"{name} returned labels from {low} to {high}, not 0 to 2147483647")
+    _check_planes(name, loaded.contract, labels, before)
+    if labels.shape[-2:] != before.shape[-2:]:
+        wanted = before.shape[-2:]
+        raise ValueError(f"{name} returned labels of shape {labels.shape[-2:]}, not {wanted}")
+    drawn = labels.astype(np.int32, copy=False).view()
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _check_planes(
+    name: str, contract: FunctionContract, result: NDArray[Any], before: NDArray[Any]
+) -> None:
+    """Refuse a result that has not as many planes as the contract says."""
+    count = 1 if before.ndim == 2 or contract.stack == "across" else len(before)
+    if result.ndim == 2 and count == 1:
+        return
+    if result.ndim == 3 and len(result) == count and contract.stack != "across":
+        return
+    wanted = "(y, x)" if count == 1 else f"({count}, y, x)"
+    raise ValueError(f"{name} returned shape {result.shape}, not {wanted}")
 
 
 def _kind(value: object) -> str:

@@ -8,32 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hcs_core.errors import HcsError, listed, near
-from hcs_core.plates import (
-    STATUSES,
-    Component,
-    Plate,
-    PlateIndex,
-    column_of_well,
-    open_plate,
-    row_of_well,
-    well_name,
-)
+from hcs_core.plates import Plate, PlateIndex, normal_well, open_plate
 from hcs_pipeline._flow import Chains, Flow
-from hcs_pipeline._outcome import choose_image, has_z, plan_steps, save_problems
-from hcs_pipeline._plan import Plan, PlannedUnit, UnitRows
+from hcs_pipeline._folder import output_problems
+from hcs_pipeline._outcome import (
+    choose_image,
+    name_problems,
+    plan_steps,
+    plan_tables,
+    save_problems,
+)
+from hcs_pipeline._plan import Plan, UnitRows
 from hcs_pipeline._problems import Problem
 from hcs_pipeline._resolve import Resolved, resolve
 from hcs_pipeline._steps import FunctionStep, Pipeline
+from hcs_pipeline._units import Work, WorkPlanner, make_units, unit_components
 from hcs_pipeline.errors import CompileError
-
-# A field's channels and z planes share one image and one row of measurements, so they stay
-# together; wells always run apart, sites and timepoints where no step joins them.
-_SEPARABLE: tuple[Component, ...] = ("site", "timepoint")
-_MISSING = STATUSES.index("missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +93,7 @@ def compile_report(
     steps = list(_resolved_steps(pipeline, problems))
     opened = _open(plate, problems)
     root = opened.root if opened is not None else Path(cast("str", plate))
-    problems += _output_problems(Path(output), root)
+    problems += output_problems(Path(output), root)
     if opened is None or not steps:
         return CompileReport(None, _sorted(problems), opened)
     plan = _plan(pipeline, opened, Path(output), steps, wells, problems)
@@ -190,31 +181,6 @@ def _open(plate: Plate | str | os.PathLike[str], problems: list[Problem]) -> Pla
     return None
 
 
-def _output_problems(output: Path, plate: Path) -> Iterator[Problem]:
-    """Yield why the output folder cannot be used."""
-    try:
-        yield from _folder_problems(output, plate)
-    except OSError as cause:  # a name that the system does not take, a folder it does not list
-        yield Problem("fatal", f"output {output} cannot be used: {cause.strerror or cause}")
-
-
-def _folder_problems(output: Path, plate: Path) -> Iterator[Problem]:
-    real, source = output.resolve(), plate.resolve()
-    if real == source or source in real.parents:
-        message = f"output {output} lies inside the plate {plate}, where nothing is ever written"
-        yield Problem("fatal", f"{message}; choose a folder outside")
-        return
-    if output.is_dir() and any(output.iterdir()):
-        held = "holds a run" if (output / "run" / "plan.json").exists() else "is not empty"
-        yield Problem("fatal", f"output {output} {held}; give a new or empty folder")
-        return
-    ancestor = next(path for path in (real, *real.parents) if path.exists())
-    if not ancestor.is_dir():
-        yield Problem("fatal", f"output {output} cannot be made: {ancestor} is a file")
-    elif not os.access(ancestor, os.W_OK | os.X_OK):
-        yield Problem("fatal", f"output {output} cannot be made: {ancestor} is not writable")
-
-
 def _plan(
     pipeline: Pipeline,
     plate: Plate,
@@ -227,32 +193,32 @@ def _plan(
     flow = Flow(index, {step.name for step in pipeline} - {step.name for step, _ in resolved})
     steps = [(step, flow.walk(step, chains)) for step, chains in resolved]
     image, image_problems = choose_image(steps, flow, index)
-    problems += [*flow.problems, *save_problems(steps), *image_problems]
-    if image is not None:
-        flow.read_channels |= set(image.numbers)
-    unit_by = _unit_components([step for step, _ in steps])
-    projections = bool(index.projection.all())
-    rows = UnitRows(unit_by, index, projections=projections)
-    units = _units(index, unit_by, rows, _chosen_wells(index, wells, problems))
-    plan = Plan(
+    planned = plan_steps(steps, flow, index, image)
+    problems += [*flow.problems, *save_problems(steps), *name_problems(planned), *image_problems]
+    unit_by = unit_components([step for step, _ in steps])
+    rows = UnitRows(unit_by, index)
+    units = make_units(index, unit_by, rows, _chosen_wells(index, wells, problems))
+    work = Work()
+    if not any(problem.severity == "fatal" for problem in problems):
+        shapes = [walked.shapes for _, walked in steps]
+        work = WorkPlanner(planned, shapes, image, index).work(units, unit_by, rows)
+        problems += work.problems
+    return Plan(
         name=pipeline.name,
         description=pipeline.description,
         plate=str(plate.root),
         format=plate.format,
         fingerprint=index.fingerprint(),
         output=str(output.resolve()),  # another process may start elsewhere
-        steps=plan_steps(steps, flow, index, image),
+        steps=planned,
         unit_by=unit_by,
-        uses_projections=projections,
         units=units,
         image=image,
-        has_z=has_z(steps, flow, index),
-        measures=any("table" in walked.outputs for _, walked in steps),
-        reads=0,
-        writes=0,
+        tables=plan_tables(steps, flow, work.tables),
+        reads=work.reads,
+        writes=work.writes,
         functions=_user_functions(resolved, problems),
     )
-    return _with_counts(plan, index, rows, flow.read_channels, problems)
 
 
 def _user_functions(
@@ -267,11 +233,6 @@ def _user_functions(
                 message = f"another function is called {name} too; give each its own name"
                 problems.append(Problem("fatal", message, step=step.name))
     return found
-
-
-def _unit_components(steps: Sequence[FunctionStep]) -> tuple[Component, ...]:
-    joined = {str(c) for step in steps for c in (*step.variable_components, step.group_by)}
-    return ("well", *(component for component in _SEPARABLE if component not in joined))
 
 
 def _chosen_wells(
@@ -294,71 +255,9 @@ def _chosen_wells(
 def _our_spelling(well: str) -> str:
     """Return ``B02`` for ``b2``, and what names no well as it is."""
     try:
-        return well_name(row_of_well(well), column_of_well(well))
+        return normal_well(well)
     except ValueError:
         return well
-
-
-def _units(
-    index: PlateIndex,
-    unit_by: tuple[Component, ...],
-    rows: UnitRows,
-    wells: frozenset[int],
-) -> tuple[PlannedUnit, ...]:
-    """Return the runs of rows that agree in the components that units are made by."""
-    keys = np.stack([index.column(component)[rows.order] for component in unit_by], axis=1)
-    starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)])
-    stops = np.r_[starts[1:], len(rows.order)]
-    has_timepoints = len(index.timepoints) > 1
-    units: list[PlannedUnit] = []
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        key = dict(zip(unit_by, keys[start].tolist(), strict=True))
-        unit = PlannedUnit(
-            len(units),
-            index.wells[key["well"]],
-            index.sites[key["site"]] if "site" in key else None,
-            index.timepoints[key["timepoint"]] if has_timepoints and "timepoint" in key else None,
-            start,
-            stop,
-        )
-        if key["well"] in wells and len(rows[unit]):
-            units.append(unit)
-    return tuple(units)
-
-
-def _with_counts(
-    plan: Plan, index: PlateIndex, rows: UnitRows, channels: set[int], problems: list[Problem]
-) -> Plan:
-    """Return the plan with its numbers of planes, and note the planes that are missing."""
-    is_read = np.isin(index.channel, sorted(channels))
-    reads = 0
-    for unit in plan.units:
-        needed = rows[unit][is_read[rows[unit]]]
-        reads += len(needed)
-        problems += _missing_planes(index, unit, needed)
-    image = 0 if plan.image is None else int(np.prod(plan.image.size))
-    labelled = sum(
-        len(step.label_names) * int(np.prod(step.label_size))
-        for step in plan.steps
-        if step.saves_labels
-    )
-    return replace(plan, reads=reads, writes=_field_count(plan, index) * (image + labelled))
-
-
-def _field_count(plan: Plan, index: PlateIndex) -> int:
-    wells = np.isin(index.well, [index.wells.index(u.well) for u in plan.units])
-    pairs = np.stack([index.well, index.site], axis=1)[wells]
-    return len(np.unique(pairs, axis=0))
-
-
-def _missing_planes(
-    index: PlateIndex, unit: PlannedUnit, rows: NDArray[np.intp]
-) -> Iterator[Problem]:
-    bad = rows[index.status[rows] == _MISSING]
-    if bad.size:
-        more = f" and {bad.size - 1} more planes" if bad.size > 1 else ""
-        message = f"plane {index.describe(int(bad[0]))}{more} missing; the unit will fail"
-        yield Problem("unit", f"{unit.title}: {message}", file=index.file(int(bad[0])) or None)
 
 
 def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:

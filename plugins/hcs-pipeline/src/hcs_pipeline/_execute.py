@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hcs_core.errors import StoreAccessError
+from hcs_core.errors import HcsError, StoreAccessError
 from hcs_core.plates import Plate, open_plate
-from hcs_pipeline._ledger import Ledger, RunSummary, UnitState
-from hcs_pipeline._output import PlateOutput, fold_tables
+from hcs_pipeline._ledger import Ledger, RunSummary, UnitState, summarise
+from hcs_pipeline._output import Field, PlateOutput, fold_tables
 from hcs_pipeline._plan import Plan, PlannedUnit
 from hcs_pipeline._report import write_report
 from hcs_pipeline._tables import MeasureError, unit_tables
@@ -99,11 +99,13 @@ def execute(
     _claim(Path(plan.output))
     run = _Run(plan, opened, observer)
     try:
-        with _log_file(run.ledger.folder / "log.txt"):
-            run.do()
-    finally:
+        run.do()
+    except KeyboardInterrupt:
         if report:
-            write_report(plan, opened, run.ledger.summary(), run.ledger)
+            run.report()
+        raise
+    if report:
+        run.report()
     return run.result()
 
 
@@ -115,10 +117,15 @@ class _Run:
         self.plate = plate
         self.ledger = Ledger(plan.output)
         self._observer = observer
+        self._summary: RunSummary | None = None
+        # Not by name: two runs in one process would write into each other's log.
+        self._log = logging.Logger("hcs_pipeline", logging.INFO)  # noqa: LOG001
+        self._log.parent = logger
         self._output = PlateOutput(plan, plate)
         self._states: dict[int, UnitState] = {}
         self._waiting: Counter[str] = Counter()  # units that have not ended, by field
         self._written: dict[str, list[UnitState]] = defaultdict(list)  # those that have
+        self._fields: dict[str, Field] = {}
         for unit in plan.units:
             self._waiting.update(field.path for field in self._output.fields_of(unit).values())
 
@@ -126,21 +133,41 @@ class _Run:
         """Run all units, then make visible what they left."""
         started = time.time()
         self.ledger.start(self.plan, started=started)
-        logger.info("plan %s: %d units", self.plan.plan_hash[:12], len(self.plan.units))
-        interrupted = True
-        try:
-            runner = UnitRunner(self.plan, self.plate)
-            for unit in self.plan.units:
-                self._run_unit(runner, unit)
-            interrupted = False
-        finally:
+        with _log_file(self._log, self.ledger.folder / "log.txt"):
+            self._log.info("plan %s: %d units", self.plan.plan_hash[:12], len(self.plan.units))
+            interrupted = True
+            try:
+                runner = UnitRunner(self.plan, self.plate)
+                for unit in self.plan.units:
+                    self._run_unit(runner, unit)
+                interrupted = False
+            finally:
+                self._finish(started, interrupted=interrupted)
+
+    def _finish(self, started: float, *, interrupted: bool) -> None:
+        """Put the tables together and make the plate visible."""
+        if interrupted:
             # Ctrl-C may fall between a unit's record on disk and ours; the disk is right.
-            states = self.ledger.states() if interrupted else self._states
-            done = sorted(n for n, state in states.items() if state.status == "done")
-            self._output.finish()
-            fold_tables(self.plan, self.ledger, done)
-            self.ledger.finish(started=started, ended=time.time(), interrupted=interrupted)
-        logger.info("%d of %d units done", len(done), len(self.plan.units))
+            self._states = self.ledger.states()
+            for path in list(self._written):
+                self._publish(path)
+        done = {n for n, state in self._states.items() if state.status == "done"}
+        self._output.finish()
+        fold_tables(self.plan, self.ledger, done)
+        run = self.ledger.finish(started=started, ended=time.time(), interrupted=interrupted)
+        self._summary = summarise(self.plan, self._states, run)
+        self._log.info("%d of %d units done", len(done), len(self.plan.units))
+
+    def report(self) -> None:
+        """Write the report of what has been done."""
+        write_report(self.plan, self.plate, self.summary, list(self._states.values()))
+
+    @property
+    def summary(self) -> RunSummary:
+        """How the run ended."""
+        if self._summary is None:
+            raise RuntimeError("the run has not ended")
+        return self._summary
 
     def result(self) -> RunResult:
         """Return what became of the run."""
@@ -152,14 +179,14 @@ class _Run:
             failures = tuple(state for state in states if state.status == "failed")
             done = len(states) - len(failures)
             wells[well] = WellResult(well, done, len(failures), failures)
-        return RunResult(self.ledger.summary(), wells)
+        return RunResult(self.summary, wells)
 
     def _run_unit(self, runner: UnitRunner, unit: PlannedUnit) -> None:
         """Run one unit, and record it after all that it leaves is there."""
         try:
             state = self._run_steps(runner, unit)
         except Exception as cause:  # noqa: BLE001  what a kernel or a file does is its unit's
-            state = _failed(unit, cause)
+            state = self._failed(unit, cause)
         self._publish_fields(unit, state)
         self.ledger.record(state)
         self._states[unit.number] = state
@@ -171,42 +198,53 @@ class _Run:
         values = runner.run(unit)
         started = time.perf_counter()
         written = self._output.write(unit, values)
-        rows = unit_tables(
-            self.plan, unit, values.tables, self._output.images_of(unit, values), self.plate.index
-        )
+        images = self._output.images_of(unit, values, written)
+        rows = unit_tables(self.plan, unit, values.tables, images, self.plate.index)
         self.ledger.write_rows(unit.number, rows)
-        seconds = {**values.seconds, "write": time.perf_counter() - started}
         return UnitState(
             unit.number,
             unit.title,
             unit.well,
             unit.site,
             "done",
-            seconds={name: round(value, 6) for name, value in seconds.items()},
+            seconds={name: round(value, 6) for name, value in values.seconds.items()},
+            write_seconds=round(time.perf_counter() - started, 6),
             fields=written,
         )
 
     def _publish_fields(self, unit: PlannedUnit, state: UnitState) -> None:
         """Make the fields of a unit visible that wait for no other unit."""
         for field in self._output.fields_of(unit).values():
+            self._fields[field.path] = field
             self._written[field.path].append(state)
             self._waiting[field.path] -= 1
             if not self._waiting[field.path]:
-                self._output.publish(field, self._written.pop(field.path))
+                self._publish(field.path)
 
+    def _publish(self, path: str) -> None:
+        self._output.publish(self._fields[path], self._written.pop(path))
 
-def _failed(unit: PlannedUnit, cause: Exception) -> UnitState:
-    """Return the state of a unit that met an error, in one line for people."""
-    step, file = getattr(cause, "step", None), getattr(cause, "file", None)
-    reason = getattr(cause, "reason", None) or f"{type(cause).__name__}: {cause}"
-    if isinstance(cause, StoreAccessError):
-        file, reason = cause.filename, f"cannot write: {cause}"
-    elif not isinstance(cause, StepFailedError | MeasureError):
-        logger.error("unit %d", unit.number, exc_info=cause)
-    logger.warning("unit %d (%s) failed: %s", unit.number, unit.title, reason)
-    return UnitState(
-        unit.number, unit.title, unit.well, unit.site, "failed", step=step, file=file, error=reason
-    )
+    def _failed(self, unit: PlannedUnit, cause: Exception) -> UnitState:
+        """Return the state of a unit that met an error, in one line for people."""
+        step, file = getattr(cause, "step", None), getattr(cause, "file", None)
+        reason = str(cause) if isinstance(cause, HcsError) else f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, StepFailedError | MeasureError):
+            reason = cause.reason
+        elif isinstance(cause, StoreAccessError):
+            file, reason = cause.filename, f"cannot write: {cause}"
+        else:
+            self._log.error("unit %d", unit.number, exc_info=cause)
+        self._log.warning("unit %d (%s) failed: %s", unit.number, unit.title, reason)
+        return UnitState(
+            unit.number,
+            unit.title,
+            unit.well,
+            unit.site,
+            "failed",
+            step=step,
+            file=file or None,
+            error=reason,
+        )
 
 
 def _claim(output: Path) -> None:
@@ -222,16 +260,14 @@ def _claim(output: Path) -> None:
 
 
 @contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Write the log to the run's own file while the block runs.
+def _log_file(log: logging.Logger, path: Path) -> Iterator[None]:
+    """Write a run's log to its own file while the block runs.
 
     What tifffile says of a damaged file goes there too; the terminal has our one line.
     """
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    sources = [logger, logging.getLogger("tifffile")]
-    level = logger.level
-    logger.setLevel(logging.INFO)
+    sources = [log, logging.getLogger("tifffile")]
     for source in sources:
         source.addHandler(handler)
     try:
@@ -239,5 +275,4 @@ def _log_file(path: Path) -> Iterator[None]:
     finally:
         for source in sources:
             source.removeHandler(handler)
-        logger.setLevel(level)
         handler.close()

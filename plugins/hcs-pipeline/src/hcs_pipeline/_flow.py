@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from hcs_core.arrays import FunctionContract
 from hcs_core.errors import listed, near
 from hcs_core.plates import Channel, Component, PlateIndex
 from hcs_pipeline._fields import channel_titles, path_word
+from hcs_pipeline._groups import ChainShape, chain_shape
 from hcs_pipeline._plan import PlannedChain
 from hcs_pipeline._problems import Problem, Severity
 from hcs_pipeline._resolve import Resolved
@@ -31,14 +33,6 @@ _LABELS = ".labels"
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsInfo:
-    """Labels that exist after a step: their channels, and what had been projected."""
-
-    channels: frozenset[int]
-    gone: Gone
-
-
-@dataclass(frozen=True, slots=True)
 class ImageInfo:
     """The image that flows from step to step.
 
@@ -52,6 +46,12 @@ class ImageInfo:
 
     channels: tuple[Channel, ...]
     gone: tuple[Gone, ...]
+
+    @property
+    def titles(self) -> tuple[tuple[int, str], ...]:
+        """Dense number and title of each channel."""
+        titles = channel_titles(self.channels)
+        return tuple((c.index, title) for c, title in zip(self.channels, titles, strict=True))
 
     def gone_from(self, channel: int) -> Gone:
         """Return what is gone from one channel, by its dense number."""
@@ -70,6 +70,30 @@ class ImageInfo:
         return ImageInfo(self.channels, gone)
 
 
+@dataclass(frozen=True, slots=True)
+class LabelsInfo:
+    """Labels that exist after a step.
+
+    Parameters
+    ----------
+    image : ImageInfo
+        The image that they were drawn on.
+    channels : frozenset of int
+        The channels of it that have labels.
+    gone : Gone
+        What had been projected from all of those.
+    """
+
+    image: ImageInfo
+    channels: frozenset[int]
+    gone: Gone
+
+    @property
+    def titles(self) -> tuple[tuple[int, str], ...]:
+        """Dense number and title of each channel."""
+        return tuple((n, title) for n, title in self.image.titles if n in self.channels)
+
+
 @dataclass(slots=True)
 class StepFlow:
     """What one step does, as far as the order of steps decides it."""
@@ -77,8 +101,13 @@ class StepFlow:
     image_before: ImageInfo
     image_after: ImageInfo
     chains: list[PlannedChain] = field(default_factory=list)
+    shapes: list[ChainShape] = field(default_factory=list)
     outputs: set[str] = field(default_factory=set)
-    takes_image: bool = False
+
+    @property
+    def takes_image(self) -> bool:
+        """Whether one of its chains takes the image."""
+        return any(shape.takes_image for shape in self.shapes)
 
 
 class Flow:
@@ -95,8 +124,6 @@ class Flow:
     ----------
     labels : dict of str to LabelsInfo
         The labels that exist, by the name of their step.
-    read_channels : set of int
-        Channels whose planes a step takes.
     problems : list of Problem
         What is wrong with the steps walked so far.
     """
@@ -106,18 +133,23 @@ class Flow:
         self._broken = set(broken)
         self._image = ImageInfo(index.channels, (_NOTHING,) * len(index.channels))
         self.labels: dict[str, LabelsInfo] = {}
-        self.read_channels: set[int] = set()
         self.problems: list[Problem] = []
 
     def walk(self, step: FunctionStep, chains: Chains) -> StepFlow:
         """Follow one step, note its problems, and return what it does."""
         flow = StepFlow(self._image, self._image)
+        seen: dict[tuple[int, ...], str] = {}
         for key, calls in chains.items():
             numbers = None if key is None else self._numbers(step, key)
-            if key is None or numbers is not None:
-                self._walk_chain(step, numbers, calls, flow)
-            elif any(resolved.contract.output_of_kind("labels") for resolved in calls):
-                self._broken.add(step.name)
+            if key is not None and numbers is None:
+                if any(resolved.contract.output_of_kind("labels") for resolved in calls):
+                    self._broken.add(step.name)
+                continue
+            if key is not None and numbers is not None:
+                if numbers in seen:
+                    self._problem(step, f"{seen[numbers]!r} and {key!r} mean the same; keep one")
+                seen[numbers] = key
+            self._walk_chain(step, numbers, calls, flow)
         flow.image_after = self._image
         return flow
 
@@ -128,48 +160,48 @@ class Flow:
             return ()
         if len(info.channels) == 1:
             return ((min(info.channels), step.name),)
-        titles = channel_titles(self._index.channels)
-        return tuple((n, f"{step.name}_{path_word(titles[n])}") for n in sorted(info.channels))
+        return tuple((n, f"{step.name}_{path_word(title)}") for n, title in info.titles)
 
     def _walk_chain(
         self, step: FunctionStep, numbers: tuple[int, ...] | None, calls: Calls, flow: StepFlow
     ) -> None:
+        named = [(resolved.call.function, resolved.contract) for resolved in calls]
+        inputs = {name: labels_step(source) for name, source in step.inputs.items()}
+        shape = chain_shape(named, inputs, step.variable_components)
         flow.chains.append(PlannedChain(numbers, tuple(resolved.call for resolved in calls)))
+        flow.shapes.append(shape)
         channels = self._channels(step, numbers)
-        takes_image = calls[0].contract.input_of_kind("image") is not None
-        # A chain that ends in labels or a table leaves the step's image as it was: what it
-        # did to the image on the way was for its last function only.
-        ends_in_image = calls[-1].contract.output_of_kind("image") is not None
-        if takes_image:
-            flow.takes_image = True
-            self.read_channels |= channels
         made: set[str] = set()
-        for resolved in calls:
-            self._check_inputs(step, resolved, made, channels if takes_image else None)
-            made |= {value.kind for value in resolved.contract.outputs}
-            if step.variable_components and resolved.contract.output_of_kind("table"):
-                message = f"{resolved.call.function} measures one plane a call"
+        for name, contract in named:
+            taken = channels if shape.takes_image else None
+            self._check_inputs(step, name, contract, made, taken)
+            made |= {value.kind for value in contract.outputs}
+            if step.variable_components and contract.output_of_kind("table"):
+                message = f"{name} measures one plane a call"
                 self._problem(step, f"{message}; leave out variable, or project in a step before")
-            if resolved.contract.stack == "across":
-                self._project(step, resolved, channels, ends_in_image=ends_in_image)
-        if "labels" in made:
+            if contract.stack == "across":
+                self._project(step, name, channels, ends_in_image=shape.ends_in_image)
+        if shape.makes_labels:
             self._note_labels(step, channels)
         flow.outputs |= made - {"image"}
-        flow.outputs |= {"image"} if ends_in_image else set()
+        flow.outputs |= {"image"} if shape.ends_in_image else set()
 
     def _check_inputs(
         self,
         step: FunctionStep,
-        resolved: Resolved,
+        function: str,
+        contract: FunctionContract,
         made: set[str],
         channels: frozenset[int] | None,
     ) -> None:
-        for value in resolved.contract.inputs:
-            if value.kind in ("table", "positions"):
-                message = f"{resolved.call.function} takes {value.kind}, which no step hands on"
-                self._problem(step, message)
-            elif value.kind == "labels" and (value.name in step.inputs or "labels" not in made):
-                self._check_labels(step, resolved.call.function, value.name, channels)
+        kinds = [value.kind for value in (*contract.inputs, *contract.outputs)]
+        if "positions" in kinds or any(value.kind == "table" for value in contract.inputs):
+            self._problem(step, f"{function} needs positions or a table, which no step hands on")
+        if sum(value.kind == "image" for value in contract.inputs) > 1:
+            self._problem(step, f"{function} takes several images, a step has one")
+        for value in contract.inputs:
+            if value.kind == "labels" and (value.name in step.inputs or "labels" not in made):
+                self._check_labels(step, function, value.name, channels)
 
     def _check_labels(
         self, step: FunctionStep, function: str, argument: str, channels: frozenset[int] | None
@@ -201,17 +233,21 @@ class Flow:
     def _note_labels(self, step: FunctionStep, channels: frozenset[int]) -> None:
         known = self.labels.get(step.name)
         together = channels | (known.channels if known else frozenset())
-        self.labels[step.name] = LabelsInfo(together, self._image.gone_from(min(channels)))
+        gone = {self._image.gone_from(channel) for channel in channels}
+        gone |= {known.gone} if known else set()
+        if len(gone) > 1:
+            message = "its labels would be drawn on some channels with a projection, on others"
+            self._problem(step, f"{message} without; draw them in two steps")
+        self.labels[step.name] = LabelsInfo(self._image, together, min(gone, key=sorted))
 
     def _project(
         self,
         step: FunctionStep,
-        resolved: Resolved,
+        name: str,
         channels: frozenset[int],
         *,
         ends_in_image: bool,
     ) -> None:
-        name = resolved.call.function
         components = frozenset(cast("Sequence[Component]", step.variable_components))
         if not components:
             why = f"{name} joins the planes of a stack, but each call gets one plane"
@@ -234,26 +270,27 @@ class Flow:
     def _numbers(self, step: FunctionStep, key: str) -> tuple[int, ...] | None:
         """Return the dense number that a key of a dict pattern means, or None."""
         component = cast("Component", step.group_by)
-        labels = self._index.labels(component)
         if component == "channel":
-            channel = self._index.find_channel(key)
-            if channel is not None and channel in self._image.channels:
-                return (channel.index,)
-        elif key in labels:
+            return self._channel_number(step, key)
+        labels = self._index.labels(component)
+        if key in labels:
             return (labels.index(key),)
-        self._problem(step, self._no_such_key(component, key))
+        missing = f"the plate has no {component} {key!r}{near(key, labels)}"
+        self._problem(step, f"{missing} (available: {listed(labels)})")
         return None
 
-    def _no_such_key(self, component: Component, key: str) -> str:
-        known = self._index.labels(component)
-        shown = known
-        if component == "channel":
-            channels = self._image.channels
-            shown = tuple(c.label if c.name is None else f"{c.label} ({c.name})" for c in channels)
-            known = tuple(word for c in channels for word in (c.label, c.name) if word)
-        return (
-            f"the plate has no {component} {key!r}{near(key, known)} (available: {listed(shown)})"
-        )
+    def _channel_number(self, step: FunctionStep, key: str) -> tuple[int, ...] | None:
+        channels = self._image.channels
+        found = [c for c in channels if c.label == key] or [c for c in channels if c.name == key]
+        if len(found) == 1:
+            return (found[0].index,)
+        shown = [c.label if c.name is None else f"{c.label} ({c.name})" for c in channels]
+        known = tuple(word for c in channels for word in (c.label, c.name) if word)
+        wrong = f"the plate has no channel {key!r}{near(key, known)}"
+        if found:
+            wrong = f"several channels are called {key!r}; say their label"
+        self._problem(step, f"{wrong} (available: {listed(shown)})")
+        return None
 
     def _problem(self, step: FunctionStep, message: str, severity: Severity = "fatal") -> None:
         self.problems.append(Problem(severity, message, step=step.name))

@@ -3,7 +3,7 @@
 OUT/run/
     plan.json              the plan
     units/00017.json       state of a unit, written after everything that it left
-    parts/00017-*.csv      its rows, until they are folded into the tables
+    parts/00017-*.csv      its rows, which the tables are put together from
     run.json               when the run started and ended, and who runs it
     log.txt                what happened, for people
 """
@@ -46,7 +46,9 @@ class UnitState:
     step, file, error : str, optional
         Where and why it failed.
     seconds : Mapping of str to float
-        Time per step, and ``"write"``.
+        Time per step.
+    write_seconds : float
+        Time to write what they made.
     fields : Mapping of str to Mapping
         What it left in the plate, by group: labels, and the range of each channel.
     """
@@ -60,6 +62,7 @@ class UnitState:
     file: str | None = None
     error: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    write_seconds: float = 0.0
     fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_failure(self) -> dict[str, Any]:
@@ -87,13 +90,14 @@ class Ledger:
         owner = {"pid": os.getpid(), "host": socket.gethostname()}
         self._save(_RUN, {"started": started, "ended": None, **owner})
 
-    def finish(self, *, started: float, ended: float, interrupted: bool) -> None:
-        """Write that the run has ended."""
+    def finish(self, *, started: float, ended: float, interrupted: bool) -> dict[str, Any]:
+        """Write that the run has ended; return the document."""
         document = {"started": started, "ended": ended, "interrupted": interrupted}
         self._save(_RUN, document)
+        return document
 
     def write_rows(self, unit: int, tables: UnitTables) -> None:
-        """Write the rows of a unit, until they are folded into the tables."""
+        """Write the rows of a unit; the run's tables are put together from these."""
         self._save(part_key(unit, "images"), tables.images)
         if tables.objects is not None:
             self._save(part_key(unit, "objects"), tables.objects)
@@ -137,7 +141,8 @@ class Ledger:
         """Return where the run stands, from what is on disk."""
         plan = self.plan()
         run: dict[str, Any] = self._files.load(_RUN) if self._files.exists(_RUN) else {}
-        return summarise(plan, self.states(), run, output=str(self.folder.parent))
+        count, out = len(plan["units"]), str(self.folder.parent)
+        return _summary(count, plan["plan_hash"], self.states(), run, out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +176,17 @@ class RunSummary:
         return codes[self.status]
 
 
-def summarise(
-    plan: Mapping[str, Any], states: Mapping[int, UnitState], run: Mapping[str, Any], *, output: str
+def summarise(plan: Plan, states: Mapping[int, UnitState], run: Mapping[str, Any]) -> RunSummary:
+    """Return where a run stands, from its plan, the states of its units and `run.json`."""
+    return _summary(len(plan.units), plan.plan_hash, states, run, plan.output)
+
+
+def _summary(
+    count: int, plan_hash: str, states: Mapping[int, UnitState], run: Mapping[str, Any], out: str
 ) -> RunSummary:
-    """Return where a run stands, from its documents."""
     failures = tuple(states[n] for n in sorted(states) if states[n].status == "failed")
     done = len(states) - len(failures)
-    pending = len(plan["units"]) - len(states)
+    pending = count - len(states)
     ended = run.get("ended")
     return RunSummary(
         status=_status(run, done, len(failures), pending),
@@ -185,16 +194,16 @@ def summarise(
         failed=len(failures),
         pending=pending,
         failures=failures,
-        plan_hash=plan["plan_hash"],
+        plan_hash=plan_hash,
         seconds=None if ended is None else round(ended - run["started"], 3),
-        out=output,
+        out=out,
     )
 
 
 def _status(run: Mapping[str, Any], done: int, failed: int, pending: int) -> RunStatus:
-    if run.get("ended") is None and pending:
+    if run.get("ended") is None:
         return "running" if _is_alive(run) else "interrupted"
-    if pending:
+    if pending or run.get("interrupted"):
         return "interrupted"
     if not failed:
         return "done"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 from hcs_core.errors import listed
 from hcs_core.plates import Component, PlateIndex
 from hcs_pipeline._flow import Flow, ImageInfo, StepFlow, labels_step
-from hcs_pipeline._plan import PlannedStep, SavedImage
+from hcs_pipeline._plan import PlannedStep, PlannedTable, SavedImage
 from hcs_pipeline._problems import Problem
 from hcs_pipeline._steps import FunctionStep
+from hcs_pipeline._trace import TableKey
 
 Steps = Sequence[tuple[FunctionStep, StepFlow]]
 
@@ -22,9 +23,8 @@ def plan_steps(
     planned = []
     for position, (step, walked) in enumerate(steps):
         taken_later = any(following.takes_image for _, following in steps[position + 1 :])
-        # An image that is saved before a step is complete when the step before has run.
+        saved_later = image is not None and image.after >= position
         labels = flow.labels.get(step.name)
-        saved_later = image is not None and image.step - image.before >= position
         planned.append(
             PlannedStep(
                 name=step.name,
@@ -54,6 +54,17 @@ def save_problems(steps: Steps) -> Iterator[Problem]:
         yield Problem("fatal", f"{message}: keep one", savers[-1])
 
 
+def name_problems(steps: Sequence[PlannedStep]) -> Iterator[Problem]:
+    """Yield which saved labels would lie in one folder, also where case does not count."""
+    taken: dict[str, str] = {}
+    for step in steps:
+        for _, name in step.label_names if step.saves_labels else ():
+            other = taken.setdefault(name.casefold(), step.name)
+            if other != step.name:
+                message = f"its labels {name!r} are called as those of step {other!r}"
+                yield Problem("fatal", f"{message}; rename one", step.name)
+
+
 def choose_image(
     steps: Steps, flow: Flow, index: PlateIndex
 ) -> tuple[SavedImage | None, list[Problem]]:
@@ -69,7 +80,7 @@ def choose_image(
     for position, (step, walked) in enumerate(steps):
         if _saves(step, "labels") and step.name in flow.labels:
             drawn_on = _alike(walked.image_before, flow.labels[step.name].gone)
-            return _saved(position, drawn_on, index, before=True), []
+            return (_saved(position - 1, drawn_on, index) if drawn_on.channels else None), []
     measures = any("table" in walked.outputs for _, walked in steps)
     if not measures and "image" in steps[-1][1].outputs:
         step, walked = steps[-1]
@@ -77,11 +88,39 @@ def choose_image(
     return None, []
 
 
-def has_z(steps: Steps, flow: Flow, index: PlateIndex) -> bool:
-    """Return whether labels, or where there are none the last image, have several z planes."""
-    made = [flow.labels[step.name].gone for step, _ in steps if step.name in flow.labels]
-    drawn_on = made or [steps[-1][1].image_after.gone[0]]
-    return any(_size(gone, index)[1] > 1 for gone in drawn_on)
+def plan_tables(
+    steps: Steps, flow: Flow, made: Mapping[TableKey, Collection[tuple[int, int]]]
+) -> tuple[PlannedTable, ...]:
+    """Return the tables that are made, with what their channels are called.
+
+    Parameters
+    ----------
+    steps : sequence of (FunctionStep, StepFlow)
+        The steps.
+    flow : Flow
+        The labels that they make.
+    made : Mapping of TableKey to collection of (channel, z_index)
+        What each table is made of, over all units.
+    """
+    tables = []
+    by_name = {step.name: walked for step, walked in steps}
+    for (step, function, source), planes in made.items():
+        image = by_name[step].image_before
+        info = flow.labels.get(source)
+        if not by_name[step].takes_image and info is not None:
+            image = info.image  # it is of the labels, whatever has become of the image since
+        channels = {channel for channel, _ in planes}
+        tables.append(
+            PlannedTable(
+                step=step,
+                function=function,
+                source=source,
+                channels=tuple((n, title) for n, title in image.titles if n in channels),
+                z_count=len({z for _, z in planes}),
+                is_projected=all("z_index" in image.gone_from(n) for n in channels),
+            )
+        )
+    return tuple(tables)
 
 
 def _size(gone: frozenset[Component], index: PlateIndex) -> tuple[int, int]:
@@ -99,7 +138,7 @@ def _whole_image(
         others = listed([c.title for c in image.channels if c not in same.channels])
         message = f"the image cannot be saved: {others} has other planes than"
         return None, [Problem("fatal", f"{message} {same.channels[0].title}", step.name)]
-    return _saved(position, same, index, before=False), []
+    return _saved(position, same, index), []
 
 
 def _alike(image: ImageInfo, gone: frozenset[Component]) -> ImageInfo:
@@ -109,11 +148,10 @@ def _alike(image: ImageInfo, gone: frozenset[Component]) -> ImageInfo:
     return ImageInfo(kept, (gone,) * len(kept))
 
 
-def _saved(position: int, image: ImageInfo, index: PlateIndex, *, before: bool) -> SavedImage:
+def _saved(after: int, image: ImageInfo, index: PlateIndex) -> SavedImage:
     timepoints, z_indexes = _size(image.gone[0], index)
     return SavedImage(
-        step=position,
-        before=before,
+        after=after,
         channels=tuple(channel.title for channel in image.channels),
         numbers=tuple(channel.index for channel in image.channels),
         size=(timepoints, len(image.channels), z_indexes),

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.arrays import is_exact
 from hcs_core.plates import Plate
 from hcs_core.storage import (
     ChannelStyle,
@@ -23,10 +24,11 @@ from hcs_core.storage import (
     natural_key,
 )
 from hcs_pipeline._fields import column_names, field_numbers, plate_size, row_names, well_path
+from hcs_pipeline._groups import Key
 from hcs_pipeline._ledger import Ledger, UnitState
 from hcs_pipeline._plan import Plan, PlannedUnit, SavedImage, UnitRows
 from hcs_pipeline._tables import group_path
-from hcs_pipeline._values import Key, UnitValues
+from hcs_pipeline._values import UnitValues
 
 PLATE = "plate.zarr"
 TABLES = "tables"
@@ -65,29 +67,33 @@ class PlateOutput:
         self._plan = plan
         self._plate = plate
         self._store = OmeZarrPlate(Path(plan.output) / PLATE, name=plate.metadata.name)
-        self._rows = UnitRows.of_plan(plan, plate.index)
-        self._numbers = field_numbers(plate.index)
+        self._rows = UnitRows(plan.unit_by, plate.index)
+        index = plate.index
+        self._fields = {
+            (index.wells[well], site): Field(index.wells[well], index.sites[site], number)
+            for (well, site), number in field_numbers(index).items()
+        }
         self._published: dict[str, set[int]] = defaultdict(set)
-
-    def field(self, well: str, site: int) -> Field:
-        """Return the field of a well's site, by the site's dense number."""
-        index = self._plate.index
-        number = self._numbers[index.wells.index(well), site]
-        return Field(well, index.sites[site], number)
 
     def fields_of(self, unit: PlannedUnit) -> dict[int, Field]:
         """Return the fields that a unit writes to, by the site's dense number."""
-        sites = np.unique(self._plate.index.site[self._rows[unit]])
-        return {int(site): self.field(unit.well, int(site)) for site in sites}
+        sites = np.unique(self._plate.index.site[self._rows[unit]]).tolist()
+        return {site: self._fields[unit.well, site] for site in sites}
 
-    def images_of(self, unit: PlannedUnit, values: UnitValues) -> Iterator[tuple[Key, str]]:
-        """Yield the (site, timepoint) images of a unit and their group in the plate.
+    def images_of(
+        self, unit: PlannedUnit, values: UnitValues, written: Collection[str]
+    ) -> dict[tuple[int, int], str]:
+        """Return the group of each (site, timepoint) image; empty where none is written.
 
-        A projection over sites or timepoints has left one image of several.
+        A projection over sites or timepoints leaves one image of several; those that were
+        measured before it have rows nevertheless.
         """
-        for site, timepoint in sorted({(key.site, key.timepoint) for key in values.images}):
-            key = Key(site=site, channel=0, z_index=0, timepoint=timepoint)
-            yield key, self.field(unit.well, site).path
+        keys = [*values.images, *(part.key for part in values.tables)]
+        paths = {key.site: self._fields[unit.well, key.site].path for key in keys}
+        return {
+            (key.site, key.timepoint): paths[key.site] if paths[key.site] in written else ""
+            for key in keys
+        }
 
     def write(self, unit: PlannedUnit, values: UnitValues) -> dict[str, dict[str, Any]]:
         """Write a unit's image and labels; return what was written, by field group."""
@@ -99,7 +105,7 @@ class PlateOutput:
             planes = {
                 key: values.plane(value, self._plate)
                 for key, value in values.saved.items()
-                if key.site == site and key.channel in image.numbers
+                if key.site == site
             }
             if planes:
                 written[field.path] = self._write_image(field, planes, image)
@@ -124,15 +130,33 @@ class PlateOutput:
             dtype=np.dtype(parts[0]["dtype"]),
             pixel_size_um=self._plate.metadata.pixel_size_um,
         )
-        labels = sorted({name for part in parts for name in part["labels"]})
-        there = {tuple(plane) for part in parts for plane in part["planes"]}
+        there = {(t, c, z) for part in parts for t, c, z in part["planes"]}
         missing = [
             (t, c, z)
             for t, c, z in itertools.product(*map(range, image.size))
             if (t, c, z) not in there
         ]
+        labels = self._missing_labels(parts)
         self._store.publish_field(field.path, metadata, labels=labels, missing=missing)
         self._published[well_path(field.well)].add(field.number)
+
+    def _missing_labels(
+        self, parts: Sequence[Mapping[str, Any]]
+    ) -> dict[str, list[tuple[int, int]]]:
+        """Return the planes that each of a field's labels has not, by name."""
+        there: dict[str, set[tuple[int, int]]] = defaultdict(set)
+        for part in parts:
+            for name, planes in part["labels"].items():
+                there[name].update((t, z) for t, z in planes)
+        sizes = {name: step.label_size for step in self._plan.steps for _, name in step.label_names}
+        return {
+            name: [
+                (t, z)
+                for t, z in itertools.product(*map(range, sizes[name]))
+                if (t, z) not in planes
+            ]
+            for name, planes in there.items()
+        }
 
     def finish(self) -> None:
         """Make the plate visible with the fields that are."""
@@ -147,6 +171,10 @@ class PlateOutput:
     ) -> dict[str, Any]:
         # Channels may differ in dtype; the array takes one that holds all of them exactly.
         dtype = np.result_type(*(plane.dtype for plane in planes.values()))
+        rounded = sorted({p.dtype.name for p in planes.values() if not is_exact(p.dtype, dtype)})
+        if rounded:
+            kinds = ", ".join(sorted({plane.dtype.name for plane in planes.values()}))
+            raise TypeError(f"no dtype holds the channels exactly: they are {kinds}")
         placed = {
             (key.timepoint, image.numbers.index(key.channel), key.z_index): plane.astype(
                 dtype, copy=False
@@ -160,19 +188,21 @@ class PlateOutput:
             "ranges": _ranges(placed, channels=len(image.numbers)),
         }
 
-    def _write_labels(self, field: Field, site: int, values: UnitValues) -> list[str]:
-        names = []
+    def _write_labels(
+        self, field: Field, site: int, values: UnitValues
+    ) -> dict[str, list[tuple[int, int]]]:
+        """Write a site's labels; return the (t, z) planes of each, by name."""
+        written: dict[str, list[tuple[int, int]]] = {}
         for step in self._plan.steps:
-            label_names = dict(step.label_names) if step.saves_labels else {}
-            by_channel: dict[int, dict[tuple[int, int], NDArray[Any]]] = defaultdict(dict)
+            names = dict(step.label_names) if step.saves_labels else {}
+            by_name: dict[str, dict[tuple[int, int], NDArray[Any]]] = defaultdict(dict)
             for key, plane in values.labels.get(step.name, {}).items():
-                if key.site == site and key.channel in label_names:
-                    by_channel[key.channel][key.timepoint, key.z_index] = plane
-            for channel, planes in by_channel.items():
-                name = label_names[channel]
+                if key.site == site and key.channel in names:
+                    by_name[names[key.channel]][key.timepoint, key.z_index] = plane
+            for name, planes in by_name.items():
                 self._store.write_labels(field.path, name, planes, size=step.label_size)
-                names.append(name)
-        return names
+                written[name] = sorted(planes)
+        return written
 
 
 def _ranges(
@@ -194,53 +224,65 @@ def _finite(plane: NDArray[Any]) -> NDArray[Any]:
     return plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
 
 
-def fold_tables(plan: Plan, ledger: Ledger, done: Sequence[int]) -> None:
+def fold_tables(plan: Plan, ledger: Ledger, done: Collection[int]) -> None:
     """Put the rows of all units that are done into the tables of the run.
 
     Parameters
     ----------
     plan : Plan
-        The plan, whose order of units is the order of rows.
+        The plan, whose order of wells is the order of rows.
     ledger : Ledger
         Where the units' rows are.
-    done : sequence of int
-        Numbers of the units that are done, ascending.
+    done : collection of int
+        Numbers of the units that are done.
     """
     in_order = plan.unit_by == _ROW_ORDER[: len(plan.unit_by)]
     folder = Path(plan.output) / TABLES
     folder.mkdir(exist_ok=True)
     empty = {"images": "well,site,path\n", "objects": "well,site,label\n"}
-    if not plan.measures:
+    if not plan.tables:
         del empty["objects"]
+    units = [unit for unit in plan.units if unit.number in done]
     for name, header in empty.items():
-        parts = [path for unit in done if (path := ledger.part(unit, name)).is_file()]
+        wells: dict[str, list[Path]] = defaultdict(list)
+        for unit in units:
+            part = ledger.part(unit.number, name)
+            if part.is_file():
+                wells[unit.well].append(part)
         with atomic_write(folder / f"{name}.csv") as file:
-            for block in _folded(parts, in_order=in_order) if parts else [header.encode()]:
+            for block in _folded(list(wells.values()), in_order) if wells else [header.encode()]:
                 file.write(block)
 
 
-def _folded(parts: Sequence[Path], *, in_order: bool) -> Iterator[bytes]:
-    """Yield the text of all parts under one header.
+def _folded(wells: Sequence[Sequence[Path]], in_order: bool) -> Iterator[bytes]:
+    """Yield the text of all parts under one header, well by well.
 
     Units of one plan write the same columns, so their lines can stand below each other as
     they are. They are taken apart only where columns depend on what a kernel saw, or where
-    units that span sites but not timepoints have left the rows in another order.
+    units that span sites but not timepoints have left a well's rows in another order.
     """
-    headers = {_header(path) for path in parts}
+    headers = list(dict.fromkeys(_header(path) for parts in wells for path in parts))
     if in_order and len(headers) == 1:
-        yield headers.pop()
-        for path in parts:
-            yield path.read_bytes().partition(b"\n")[2]
+        yield headers[0]
+        for parts in wells:
+            for path in parts:
+                yield path.read_bytes().partition(b"\n")[2]
         return
-    rows = [row for path in parts for row in _rows(path)]
-    wells = {well: i for i, well in enumerate(dict.fromkeys(row["well"] for row in rows))}
-    rows.sort(key=lambda row: (wells[row["well"]], *_place(row)))
+    names = list(dict.fromkeys(name for header in headers for name in _names(header)))
+    yield _csv(names, [dict(zip(names, names, strict=True))])
+    for parts in wells:
+        rows = [row for path in parts for row in _rows(path)]
+        yield _csv(names, rows if in_order else sorted(rows, key=_place))
+
+
+def _csv(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> bytes:
     text = io.StringIO(newline="")
-    names = list(dict.fromkeys(name for path in parts for name in _rows(path).fieldnames or ()))
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    yield text.getvalue().encode()
+    csv.DictWriter(text, names, restval="", lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _names(header: bytes) -> list[str]:
+    return next(csv.reader([header.decode("utf-8")]))
 
 
 def _place(row: Mapping[str, str]) -> tuple[Any, ...]:

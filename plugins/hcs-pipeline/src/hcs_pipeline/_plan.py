@@ -35,12 +35,15 @@ class PlannedCall:
     framework : str
         The array framework it runs on.
     arguments : Items
-        What the user set; lists are tuples.
+        What the user set, sorted by name; lists are tuples.
+    origin : str
+        The distribution and version that the function comes from, where it is a kernel.
     """
 
     function: str
     framework: str
     arguments: Items
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,8 @@ class SavedImage:
 
     Parameters
     ----------
-    step : int
-        Position of the step.
-    before : bool
-        Whether the image is taken before the step (what its labels were drawn on).
+    after : int
+        Position of the step after which it is taken; -1 as the plate has it.
     channels : tuple of str
         Titles of the image's channels.
     numbers : tuple of int
@@ -114,11 +115,36 @@ class SavedImage:
         How many timepoints, channels and z planes the image has.
     """
 
-    step: int
-    before: bool
+    after: int
     channels: tuple[str, ...]
     numbers: tuple[int, ...]
     size: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """A table that a function makes, over all units.
+
+    Parameters
+    ----------
+    step, function : str
+        The step, and the function of it.
+    source : str
+        The step whose labels it measures; the step itself where it takes none.
+    channels : tuple of (int, str)
+        Dense number and title of the channels that it measures.
+    z_count : int
+        How many z planes of an image it measures.
+    is_projected : bool
+        Whether a projection has joined the z planes before.
+    """
+
+    step: str
+    function: str
+    source: str
+    channels: tuple[tuple[int, str], ...]
+    z_count: int
+    is_projected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +197,12 @@ class Plan:
         The steps.
     unit_by : tuple of Component
         The components whose combinations are the units.
-    uses_projections : bool
-        Whether the planes are the instrument's projections: only where a plate has no
-        z planes.
     units : tuple of PlannedUnit
         The units, in plate order.
     image : SavedImage, optional
         The image that is written.
-    has_z : bool
-        Whether objects lie in several z planes, so that their rows must say in which.
-    measures : bool
-        Whether a step makes a table.
+    tables : tuple of PlannedTable
+        The tables that are made.
     reads, writes : int
         Planes that will be read and written.
     problems : tuple of Problem
@@ -199,11 +220,9 @@ class Plan:
     output: str
     steps: tuple[PlannedStep, ...]
     unit_by: tuple[Component, ...]
-    uses_projections: bool
     units: tuple[PlannedUnit, ...]
     image: SavedImage | None
-    has_z: bool
-    measures: bool
+    tables: tuple[PlannedTable, ...]
     reads: int
     writes: int
     problems: tuple[Problem, ...] = ()
@@ -215,9 +234,9 @@ class Plan:
     def plan_hash(self) -> str:
         """Hash of what is done to which planes; paths and the time of day are left out."""
         content = self.to_json()
-        for part in ("plate", "output", "problems", "plan_hash"):
-            content.pop(part, None)
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        for part in ("plate", "output", "problems"):
+            del content[part]
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
@@ -232,11 +251,9 @@ class Plan:
             "output": self.output,
             "steps": [_plain(step) for step in self.steps],
             "unit_by": list(self.unit_by),
-            "uses_projections": self.uses_projections,
             "units": [[u.well, u.site, u.timepoint, u.start, u.stop] for u in self.units],
             "image": None if self.image is None else _plain(self.image),
-            "has_z": self.has_z,
-            "measures": self.measures,
+            "tables": [_plain(table) for table in self.tables],
             "reads": self.reads,
             "writes": self.writes,
             "problems": [problem.as_dict() for problem in self.problems],
@@ -246,26 +263,20 @@ class Plan:
 class UnitRows:
     """Which rows of the index each unit of a plan reads; sorts the index once.
 
+    An instrument's projection is used exactly where its field, channel and timepoint have
+    no z plane: then it is the one plane there is.
+
     Parameters
     ----------
     unit_by : tuple of Component
         The plan's.
     index : PlateIndex
         The plate's.
-    projections : bool
-        Whether the planes are the instrument's projections.
     """
 
-    def __init__(
-        self, unit_by: tuple[Component, ...], index: PlateIndex, *, projections: bool
-    ) -> None:
+    def __init__(self, unit_by: tuple[Component, ...], index: PlateIndex) -> None:
         self.order = index.order_by(unit_by)
-        self._used = index.projection[self.order] == projections
-
-    @classmethod
-    def of_plan(cls, plan: Plan, index: PlateIndex) -> UnitRows:
-        """Return the rows of a plan's units."""
-        return cls(plan.unit_by, index, projections=plan.uses_projections)
+        self._used = (~index.projection | _is_alone(index))[self.order]
 
     def __getitem__(self, unit: PlannedUnit) -> NDArray[np.intp]:
         span = slice(unit.start, unit.stop)
@@ -273,15 +284,31 @@ class UnitRows:
         return rows
 
 
+def _is_alone(index: PlateIndex) -> NDArray[np.bool_]:
+    """Return for each row whether its field, channel and timepoint have no z plane."""
+    place = np.zeros(len(index), np.int64)
+    for component in ("well", "site", "channel", "timepoint"):
+        column = index.column(component)
+        place = place * (int(column.max(initial=0)) + 1) + column
+    return ~np.isin(place, place[~index.projection])
+
+
 def frozen_items(mapping: Mapping[str, Any]) -> Items:
     """Return a mapping of JSON values as pairs, with tuples for lists."""
-    return tuple((str(name), _frozen(value)) for name, value in mapping.items())
+    return tuple(sorted((str(name), _frozen(value)) for name, value in mapping.items()))
+
+
+def thawed(items: Items) -> dict[str, Any]:
+    """Return the mapping of JSON values that `frozen_items` was given."""
+    return {name: _thawed(value) for name, value in items}
 
 
 def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return frozen_items(value)
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _thawed(value: Any) -> Any:
+    return list(map(_thawed, value)) if isinstance(value, tuple) else value
 
 
 def _plain(value: Any) -> Any:

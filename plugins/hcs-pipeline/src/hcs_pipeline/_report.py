@@ -15,7 +15,7 @@ from statistics import fmean
 from hcs_core.plates import Plate, column_of_well, row_of_well
 from hcs_core.storage import FileManager, atomic_write
 from hcs_pipeline._fields import column_names, plate_size, row_names
-from hcs_pipeline._ledger import Ledger, RunSummary, UnitState
+from hcs_pipeline._ledger import RunSummary, UnitState
 from hcs_pipeline._plan import Plan
 from hcs_pipeline._version import __version__
 
@@ -33,7 +33,9 @@ class StepTime:
     per_unit_ms: float
 
 
-def write_report(plan: Plan, plate: Plate, summary: RunSummary, ledger: Ledger) -> None:
+def write_report(
+    plan: Plan, plate: Plate, summary: RunSummary, states: Sequence[UnitState]
+) -> None:
     """Write ``report.html`` and ``report.json`` into the run's output folder.
 
     Parameters
@@ -44,10 +46,9 @@ def write_report(plan: Plan, plate: Plate, summary: RunSummary, ledger: Ledger) 
         The plate that was read.
     summary : RunSummary
         How the run ended.
-    ledger : Ledger
-        The states of its units.
+    states : sequence of UnitState
+        What became of its units.
     """
-    states = list(ledger.states().values())
     measures = _per_well(Path(plan.output) / "tables" / "images.csv")
     times = _step_times(states)
     document = {
@@ -135,10 +136,13 @@ def _step_times(states: Sequence[UnitState]) -> list[StepTime]:
     for state in states:
         for name, seconds in state.seconds.items():
             spent[name].append(seconds)
-    return [
-        StepTime(name, round(sum(values), 3), round(1000 * fmean(values), 2))
-        for name, values in spent.items()
-    ]
+    times = [_step_time(name, values) for name, values in spent.items()]
+    written = [state.write_seconds for state in states if state.status == "done"]
+    return [*times, _step_time("(writing)", written)] if written else times
+
+
+def _step_time(name: str, seconds: Sequence[float]) -> StepTime:
+    return StepTime(name, round(sum(seconds), 3), round(1000 * fmean(seconds), 2))
 
 
 def _heat_map(plate: Plate, values: Mapping[str, float], failed: set[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,11 +11,13 @@ from typing import Any
 
 from hcs_core.arrays import FunctionContract, contract_of
 from hcs_core.errors import HcsError, UsageError, listed, near
-from hcs_core.kernels import Kernel, Parameter, find_kernel
+from hcs_core.kernels import KERNELS, Kernel, Parameter, find_kernel
 from hcs_pipeline._plan import PlannedCall, frozen_items
 from hcs_pipeline._steps import Call
 
 USER_FUNCTIONS = "python"
+HOST = "numpy"
+"""The framework that planes are read into; no step converts them to another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,19 @@ def load(call: PlannedCall, functions: Mapping[str, Callable[..., Any]]) -> Load
 def _resolve_kernel(
     library: str, kernel: Kernel, call: Call, framework: str | None
 ) -> tuple[Resolved | None, list[str]]:
-    chosen = framework or next(iter(kernel.frameworks), "")
     problems = []
+    chosen = framework or HOST
     if chosen not in kernel.frameworks:
-        problems.append(
-            f"{kernel.name} does not run on {chosen!r} (available: {listed(kernel.frameworks)})"
-        )
+        available = listed(kernel.frameworks)
+        problems.append(f"{kernel.name} does not run on {chosen!r} (available: {available})")
+    elif chosen != HOST:
+        problems.append(f"planes are arrays of {HOST}, {chosen!r} is not; leave out framework")
     problems += _kernel_argument_problems(kernel, call.arguments)
     if problems:
         return None, problems
-    planned = PlannedCall(f"{library}:{kernel.name}", chosen, frozen_items(call.arguments))
+    origin = KERNELS.info(library).origin
+    arguments = frozen_items(call.arguments)
+    planned = PlannedCall(f"{library}:{kernel.name}", chosen, arguments, origin)
     return Resolved(planned, kernel), []
 
 
@@ -113,8 +118,9 @@ def _resolve_function(
         advice = "decorate it with @hcs_core.arrays.numpy, which says what it takes and returns"
         return None, [f"function {name} has no contract; {advice}"]
     problems = []
-    if framework not in (None, contract.memory_in):
-        problems.append(f"{name} runs on {contract.memory_in!r} only, not on {framework!r}")
+    memory = (contract.memory_in, contract.memory_out)
+    if framework not in (None, contract.memory_in) or memory != (HOST, HOST):
+        problems.append(f"planes are arrays of {HOST}, {name} runs on {contract.memory_in!r}")
     problems += _function_argument_problems(function, contract, call)
     if problems:
         return None, problems
@@ -135,8 +141,8 @@ def _function_argument_problems(
         if name not in named and not takes_any:
             yield _unknown_argument(call.name, name, tuple(named))
         elif not _is_json(value):
-            kind = type(value).__name__
-            yield f"{call.name}: {name} is a {kind}; a plan holds numbers, text and lists only"
+            wrong = f"{name} = {value!r} is a {type(value).__name__}"
+            yield f"{call.name}: {wrong}; a plan holds finite numbers, text and lists"
     for name, parameter in named.items():
         if parameter.default is parameter.empty and name not in call.arguments:
             yield f"{call.name}: {name} must be given"
@@ -155,10 +161,12 @@ def _meaning(parameter: Parameter) -> str:
 
 
 def _is_json(value: Any) -> bool:
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
-        return False
+    """Return whether a value is a number, text, truth, None, or a list of these."""
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or type(value) in (bool, int, str)
 
 
 def _imported(reference: str) -> Callable[..., Any]:

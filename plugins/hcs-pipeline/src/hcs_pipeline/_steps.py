@@ -46,7 +46,9 @@ class Call:
     @property
     def name(self) -> str:
         """What a person calls the function."""
-        return self.function if isinstance(self.function, str) else self.function.__qualname__
+        if isinstance(self.function, str):
+            return self.function
+        return getattr(self.function, "__qualname__", type(self.function).__name__)
 
 
 Chain = tuple[Call, ...]
@@ -97,6 +99,11 @@ class FunctionStep:
 
     def __post_init__(self) -> None:
         where = f"step {self.name!r}" if self.name else "a step"
+        for option in ("variable_components", "save"):
+            if isinstance(getattr(self, option), str):
+                raise PipelineError(
+                    where, f"{option} must be a list, got {getattr(self, option)!r}"
+                )
         patterns = _by_key(self.func, where)
         last = next(reversed(patterns.values()))[-1].name.rpartition(":")[2].rpartition(".")[2]
         normal = {
@@ -113,6 +120,11 @@ class FunctionStep:
             keys = ", ".join(str(key) for key in patterns)
             reason = f"func has keys ({keys}) but group_by is not set; add group_by = 'channel'"
             raise PipelineError(where, reason)
+
+    def __reduce__(self) -> tuple[type[FunctionStep], tuple[Any, ...]]:
+        """Pickle and copy what the user wrote; the read-only mappings are made again."""
+        options = (self.variable_components, self.group_by, dict(self.inputs), self.save)
+        return type(self), (self.func, self.name, *options, self.framework)
 
 
 class Pipeline(list[FunctionStep]):

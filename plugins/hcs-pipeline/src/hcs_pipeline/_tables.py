@@ -8,8 +8,7 @@ channel's name behind it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.errors import HcsError
+from hcs_core.kernels import PER_CHANNEL_SUFFIX
 from hcs_core.plates import PlateIndex
-from hcs_pipeline._fields import channel_titles, well_path
-from hcs_pipeline._plan import Plan, PlannedUnit
-from hcs_pipeline._values import Key, Table, TablePart
+from hcs_pipeline._fields import well_path
+from hcs_pipeline._groups import Key
+from hcs_pipeline._plan import Plan, PlannedTable, PlannedUnit
+from hcs_pipeline._values import Table, TablePart
 
-PER_CHANNEL = "_intensity"
 LABEL = "label"
 
 _OURS = frozenset({"well", "site", "timepoint", "z_index", "path", "labels"})
@@ -53,7 +53,7 @@ def unit_tables(
     plan: Plan,
     unit: PlannedUnit,
     parts: Sequence[TablePart],
-    fields: Iterable[tuple[Key, str]],
+    fields: Mapping[tuple[int, int], str],
     index: PlateIndex,
 ) -> UnitTables:
     """Return the rows of one unit.
@@ -64,8 +64,8 @@ def unit_tables(
         What was run.
     parts : sequence of TablePart
         What the steps measured.
-    fields : iterable of (Key, str)
-        The images of the unit, by site and timepoint, and their group in the plate.
+    fields : Mapping of (site, timepoint) to str
+        The images of the unit, and their group in the plate; empty where none is written.
     index : PlateIndex
         The plate.
     """
@@ -76,7 +76,7 @@ def unit_tables(
     images = [part for part in parts if LABEL not in part.table]
     return UnitTables(
         _object_rows(names, unit, objects) if objects else None,
-        _image_rows(names, unit, images, list(fields)),
+        _image_rows(names, unit, images, fields),
     )
 
 
@@ -93,60 +93,86 @@ def _check(part: TablePart) -> None:
 
 
 class _Names:
-    """What values are called in the tables."""
+    """What values are called in the tables; the plan decides, the same for all units."""
 
     def __init__(self, plan: Plan, index: PlateIndex) -> None:
         self._index = index
-        self._channels = channel_titles(index.channels)
-        self._composite = plan.image is not None and plan.image.channels == ("composite",)
         self._labels = {step.name: dict(step.label_names) for step in plan.steps}
+        self._tables = {(t.step, t.function, t.source): t for t in plan.tables}
         self.has_timepoints = len(index.timepoints) > 1
-        self.has_z = plan.has_z
+        self.has_z = any(table.z_count > 1 for table in plan.tables)
 
-    def site(self, key: Key) -> str:
-        return self._index.sites[key.site]
-
-    def channel(self, key: Key) -> str:
-        if self._composite:
-            return "composite"
-        return self._channels[key.channel]
-
-    def source(self, part: TablePart) -> str:
-        """Return what the objects of a table are called: as their labels in the plate."""
-        return self._labels[part.source].get(part.source_channel, part.source)
-
-    def z_index(self, key: Key) -> str:
-        return self._index.z_indexes[key.z_index]
-
-    def place(self, unit: PlannedUnit, key: Key, *, count: int, with_z: bool) -> Columns:
+    def place(self, unit: PlannedUnit, key: Key, *, count: int) -> Columns:
         """Return the columns that say where rows come from, `count` times."""
-        words = {"well": unit.well, "site": self.site(key)}
+        words = {"well": unit.well, "site": self._index.sites[key.site]}
         if self.has_timepoints:
             words["timepoint"] = self._index.timepoints[key.timepoint]
-        if with_z and self.has_z:
-            words["z_index"] = self.z_index(key)
         return {name: np.full(count, word) for name, word in words.items()}
+
+    def z_index(self, part: TablePart) -> str:
+        """Return the z plane that a table was made of; empty after a projection."""
+        is_projected = self._table(part).is_projected
+        return "" if is_projected else self._index.z_indexes[part.key.z_index]
+
+    def objects(self, part: TablePart) -> str:
+        """Return what the objects of a table are called: as their labels in the plate."""
+        named = self._labels[part.source].get(part.source_channel)
+        if named is not None:
+            return named
+        several = len(self._table(part).channels) > 1
+        return f"{part.source}_{self._channel(part)}" if several else part.source
+
+    def object_column(self, part: TablePart, name: str) -> str:
+        """Return the name of a column of objects."""
+        if not name.endswith(PER_CHANNEL_SUFFIX):
+            return name
+        table = self._table(part)
+        again = [t for t in self._alike(table) if t.source == table.source]
+        step = f"_{part.step}" if len(again) > 1 else ""
+        return f"{name}_{self._channel(part)}{step}"
+
+    def image_column(self, part: TablePart, name: str) -> str:
+        """Return the name of a column of images: with as much as tells it from others."""
+        table = self._table(part)
+        alike = self._alike(table)
+        if len(alike) > 1:
+            sources = [other.source for other in alike]
+            name += f"_{table.source if len(set(sources)) == len(sources) else table.step}"
+        if len(table.channels) > 1:
+            name += f"_{self._channel(part)}"
+        return f"{name}_z{self.z_index(part)}" if table.z_count > 1 else name
+
+    def _alike(self, table: PlannedTable) -> list[PlannedTable]:
+        return [other for other in self._tables.values() if other.function == table.function]
+
+    def _channel(self, part: TablePart) -> str:
+        return dict(self._table(part).channels)[part.key.channel]
+
+    def _table(self, part: TablePart) -> PlannedTable:
+        return self._tables[part.step, part.function, part.source]
 
 
 def _object_rows(names: _Names, unit: PlannedUnit, parts: Sequence[TablePart]) -> Columns:
     groups: dict[tuple[Key, str], list[TablePart]] = {}
     for part in parts:
         place = part.key._replace(channel=0)
-        groups.setdefault((place, names.source(part)), []).append(part)
+        groups.setdefault((place, names.objects(part)), []).append(part)
     blocks = []
-    for (place, source), together in sorted(groups.items(), key=_row_order):
+    for (place, objects), together in sorted(groups.items(), key=_row_order):
         measured = _side_by_side(names, together)
         count = len(measured[LABEL])
-        columns = names.place(unit, place, count=count, with_z=True)
+        columns = names.place(unit, place, count=count)
+        if names.has_z:
+            columns["z_index"] = np.full(count, names.z_index(together[0]))
         columns[LABEL] = measured.pop(LABEL)
-        columns["labels"] = np.full(count, source)
+        columns["labels"] = np.full(count, objects)
         blocks.append({**columns, **measured})
     return stacked(blocks)
 
 
 def _row_order(item: tuple[tuple[Key, str], list[TablePart]]) -> tuple[int, int, int, str]:
-    place, source = item[0]
-    return place.site, place.timepoint, place.z_index, source
+    place, objects = item[0]
+    return place.site, place.timepoint, place.z_index, objects
 
 
 def _side_by_side(names: _Names, parts: Sequence[TablePart]) -> Columns:
@@ -154,49 +180,46 @@ def _side_by_side(names: _Names, parts: Sequence[TablePart]) -> Columns:
     rows: Columns = {}
     for part in parts:
         order = np.argsort(part.table[LABEL], kind="stable")
-        labels = part.table[LABEL][order]
-        if LABEL in rows and not np.array_equal(rows[LABEL], labels):
+        if LABEL in rows and not np.array_equal(rows[LABEL], part.table[LABEL][order]):
             raise MeasureError(part.step, "it measured other objects than the steps before it")
         for name, column in part.table.items():
-            title = f"{name}_{names.channel(part.key)}" if name.endswith(PER_CHANNEL) else name
-            rows.setdefault(title, column[order])
+            _put(rows, part, names.object_column(part, name), column[order])
     return rows
+
+
+def _put(rows: Columns, part: TablePart, name: str, column: NDArray[Any]) -> None:
+    """Put a column beside others; one of the same name must say the same."""
+    known = rows.setdefault(name, column)
+    if known is not column and not _same(known, column):
+        reason = (
+            f"its column {name!r} differs from one of that name that is there already; "
+            f"a column of one channel ends in {PER_CHANNEL_SUFFIX!r}, others need their own name"
+        )
+        raise MeasureError(part.step, reason)
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    numbers = one.dtype.kind == "f" and other.dtype.kind == "f"
+    return bool(np.array_equal(one, other, equal_nan=numbers))
 
 
 def _image_rows(
     names: _Names,
     unit: PlannedUnit,
     parts: Sequence[TablePart],
-    fields: Sequence[tuple[Key, str]],
+    fields: Mapping[tuple[int, int], str],
 ) -> Columns:
-    titles = _image_titles(names, parts)
     blocks = []
-    for key, path in fields:
-        columns = names.place(unit, key, count=1, with_z=False)
+    for (site, timepoint), path in sorted(fields.items()):
+        key = Key(site=site, channel=0, z_index=0, timepoint=timepoint)
+        columns = names.place(unit, key, count=1)
         columns["path"] = np.full(1, path)
-        for part, suffix in zip(parts, titles, strict=True):
-            if (part.key.site, part.key.timepoint) == (key.site, key.timepoint):
-                columns |= {f"{name}{suffix}": column for name, column in part.table.items()}
+        for part in parts:
+            if (part.key.site, part.key.timepoint) == (site, timepoint):
+                for name, column in part.table.items():
+                    _put(columns, part, names.image_column(part, name), column)
         blocks.append(columns)
     return stacked(blocks)
-
-
-def _image_titles(names: _Names, parts: Sequence[TablePart]) -> list[str]:
-    """Return what tells apart columns of one name: nothing, the labels, or also the channel."""
-    images = Counter((part.key.site, part.key.timepoint) for part in parts)
-    if max(images.values(), default=0) <= 1:
-        return [""] * len(parts)
-    sources = {part.source for part in parts}
-    per_source = Counter((part.source, part.key.site, part.key.timepoint) for part in parts)
-    titles = []
-    for part in parts:
-        source = part.source
-        title = f"_{source}" if len(sources) > 1 else ""
-        if max(n for (name, *_), n in per_source.items() if name == source) > 1:
-            title += f"_{names.channel(part.key)}"
-            title += f"_z{names.z_index(part.key)}" if names.has_z else ""
-        titles.append(title)
-    return titles
 
 
 def stacked(blocks: Sequence[Table]) -> Columns:

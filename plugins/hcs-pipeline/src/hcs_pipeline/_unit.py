@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 from hcs_core.errors import HcsError
 from hcs_core.plates import Plate
 from hcs_pipeline._chain import ChainRun, LoadedChain, load_chain
 from hcs_pipeline._plan import Plan, PlannedStep, PlannedUnit, UnitRows
-from hcs_pipeline._values import Key, UnitValues
+from hcs_pipeline._units import unit_keys
+from hcs_pipeline._values import UnitValues
 
 
 class StepFailedError(HcsError):
@@ -42,10 +42,11 @@ class UnitRunner:
     def __init__(self, plan: Plan, plate: Plate) -> None:
         self._plan = plan
         self._plate = plate
-        self._rows = UnitRows.of_plan(plan, plate.index)
+        self._rows = UnitRows(plan.unit_by, plate.index)
         self._context = {"pixel_size_um": plate.metadata.pixel_size_um}
         self._chains = [
-            [load_chain(chain, plan.functions) for chain in step.chains] for step in plan.steps
+            [load_chain(step, chain, plan.functions) for chain in step.chains]
+            for step in plan.steps
         ]
 
     def run(self, unit: PlannedUnit) -> UnitValues:
@@ -56,30 +57,23 @@ class UnitRunner:
         StepFailedError
             If a plane cannot be read, or a function raises or breaks its contract.
         """
-        values = UnitValues(dict(self._planes(unit)))
-        image = self._plan.image
+        rows = self._rows[unit]
+        keys = unit_keys(self._plate.index, rows)
+        values = UnitValues(dict(zip(keys, rows.tolist(), strict=True)))
+        self._save_after(-1, values)
         for position, step in enumerate(self._plan.steps):
-            is_saved = image is not None and image.step == position
             started = time.perf_counter()
-            if is_saved and image is not None and image.before:
-                values.saved = dict(values.images)
             self._run_step(step, self._chains[position], values)
-            if is_saved and image is not None and not image.before:
-                values.saved = dict(values.images)
             values.seconds[step.name] = time.perf_counter() - started
+            self._save_after(position, values)
         return values
 
-    def _planes(self, unit: PlannedUnit) -> Iterator[tuple[Key, int]]:
-        """Yield the planes of a unit and their rows in the index."""
-        index = self._plate.index
-        for row in self._rows[unit].tolist():
-            key = Key(
-                site=int(index.site[row]),
-                channel=int(index.channel[row]),
-                z_index=max(int(index.z_index[row]), 0),  # a projection has no z; it is plane 0
-                timepoint=int(index.timepoint[row]),
-            )
-            yield key, row
+    def _save_after(self, position: int, values: UnitValues) -> None:
+        """Note the image that goes into the plate, if this is where it is taken."""
+        image = self._plan.image
+        if image is not None and image.after == position:
+            kept = (item for item in values.images.items() if item[0].channel in image.numbers)
+            values.saved = dict(kept)
 
     def _run_step(self, step: PlannedStep, chains: list[LoadedChain], values: UnitValues) -> None:
         for chain in chains:

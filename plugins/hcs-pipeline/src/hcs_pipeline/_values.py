@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.plates import Component, Plate
+from hcs_core.plates import Plate
+from hcs_pipeline._groups import Key
 
 Table = Mapping[str, NDArray[Any]]
-
-
-class Key(NamedTuple):
-    """Which plane of a unit: dense numbers, 0 where a projection removed the component."""
-
-    site: int
-    channel: int
-    z_index: int
-    timepoint: int
-
-    def collapsed(self, components: Iterable[Component]) -> Key:
-        """Return the key after a projection over these components.
-
-        A projection over sites keeps the first site, whose field it is written to.
-        """
-        return self._replace(**{name: 0 for name in components if name != "site"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +21,8 @@ class TablePart:
 
     Parameters
     ----------
-    step : str
-        The step.
+    step, function : str
+        The step, and the function of it.
     key : Key
         The plane it measured.
     source : str
@@ -49,6 +34,7 @@ class TablePart:
     """
 
     step: str
+    function: str
     key: Key
     source: str
     source_channel: int
@@ -83,13 +69,3 @@ class UnitValues:
     def plane(self, value: int | NDArray[Any], plate: Plate) -> NDArray[Any]:
         """Return the pixels of a plane, shape (y, x), reading them if that is still to do."""
         return plate.read(value) if isinstance(value, int) else value
-
-    def labels_key(self, step: str, key: Key) -> Key:
-        """Return whose labels of `step` a plane takes: its own, or the one channel's there are."""
-        planes = self.labels[step]
-        if key in planes:
-            return key
-        fitting = [other for other in planes if other._replace(channel=key.channel) == key]
-        if len(fitting) != 1:
-            raise LookupError(f"{step} made no labels for this plane")
-        return fitting[0]

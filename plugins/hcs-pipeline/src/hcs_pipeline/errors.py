@@ -33,8 +33,11 @@ class CompileError(UsageError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(problems)
         self.problems = problems
-        # Bad data and a wrong call have exit codes of their own; the first fatal one counts.
-        self.exit_code = next(p.exit_code for p in problems if p.severity == "fatal")  # type: ignore[misc]
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """That of the first fatal problem: bad data and a wrong call have their own."""
+        return next((p.exit_code for p in self.problems if p.severity == "fatal"), 2)
 
     def __str__(self) -> str:
         return "\n".join(str(p) for p in self.problems if p.severity == "fatal")

@@ -65,7 +65,7 @@ def _print(plan: Plan) -> None:
     for position, step in enumerate(plan.steps):
         calls = ["; ".join(call.function for call in chain.calls) for chain in step.chains]
         leaves = [name for _, name in step.label_names if step.saves_labels]
-        if plan.image is not None and plan.image.step == position:
+        if plan.image is not None and max(plan.image.after, 0) == position:
             leaves.append("image")
         table.add_row(step.name, " | ".join(calls), ", ".join(step.variable), ", ".join(leaves))
     console.print(table)

@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint16]
 
 
 class ToyReader(PlateReader):
-    """Reads ``B02_s1_cDAPI_z1_t1.tif``; channels are called as their labels, in capitals."""
+    """Reads ``B02_s1_cw1_z1_t1.tif``; z 0 is a projection; a file ``sparse`` allows gaps."""
 
     format: ClassVar[str] = "toy"
 
@@ -50,10 +50,13 @@ class ToyReader(PlateReader):
                     well=match["well"],
                     site=match["site"],
                     channel=match["channel"],
-                    z_index=match["z"],
+                    z_index=None if match["z"] == "0" else match["z"],
                     timepoint=match["t"],
                 )
-        return builder.build(channel_names={"w1": "DAPI", "w2": "GFP"})
+        # A channel that a whole well lacks was not taken there; single planes are missing.
+        names = {name for _, name in self.listing.files()}
+        sparse = any("sparse" in name for name in names)
+        return builder.build(channel_names={"w1": "DAPI", "w2": "GFP"}, expect_complete=not sparse)
 
     def metadata(self) -> PlateMetadata:
         return PlateMetadata(name="toy", pixel_size_um=(0.5, 0.25), shape=SHAPE, dtype="uint16")
