@@ -222,7 +222,7 @@ def test_every_problem_is_told_at_once(make_toy_plate: Make, tmp_path: Path):
             FunctionStep(("toy:add", {"amout": 1}), name="B"),
             FunctionStep(("toy:add", {"amount": "2"}), name="C"),
             FunctionStep({"DAPY": "toy:add"}, name="D", group_by="channel"),
-            FunctionStep("toy:count", name="E", inputs={"labels": "D.labels"}),
+            FunctionStep("toy:count", name="E", inputs={"labels": "Z.labels"}),
         ]
     )
     found = problems(pipeline, plate.root, plate.root / "out")
@@ -234,7 +234,7 @@ def test_every_problem_is_told_at_once(make_toy_plate: Make, tmp_path: Path):
         "step 'C': add: amount must be int, got str '2'",
         "step 'D': the plate has no channel 'DAPY'; did you mean 'DAPI'? "
         "(available: w1 (DAPI), w2 (GFP))",
-        "step 'E': input labels = 'D.labels' is made by no earlier step",
+        "step 'E': input labels = 'Z.labels' is made by no earlier step",
         "lies inside the plate",
     ):
         assert wanted in text, wanted

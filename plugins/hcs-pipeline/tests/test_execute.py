@@ -531,6 +531,32 @@ def test_labels_list_the_planes_that_they_have_not(make_toy_plate: Make, tmp_pat
     assert found["hcs"]["missing_planes"] == [[0, 0], [0, 2]]
 
 
+def test_the_log_says_where_a_function_failed(make_toy_plate: Make, tmp_path: Path, run: Any):
+    @numpy
+    def fails(image: NDArray[Any]) -> NDArray[Any]:
+        raise RuntimeError("boom")
+
+    run(make_toy_plate(), [FunctionStep(fails)])
+    log = (tmp_path / "out" / "run" / "log.txt").read_text(encoding="utf-8")
+    assert 'raise RuntimeError("boom")' in log
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("plan.json", "{}"), ("plan.json", '{"plan_format": 99}'), ("units/00000.json", "{}")],
+)
+def test_a_run_of_another_version_or_damaged_is_said_to_be_so(
+    make_toy_plate: Make, tmp_path: Path, run: Any, file: str, content: str
+):
+    from hcs_pipeline import Ledger
+    from hcs_pipeline.errors import NotARunError
+
+    run(make_toy_plate(), [FunctionStep("toy:add")])
+    (tmp_path / "out" / "run" / file).write_text(content)
+    with pytest.raises(NotARunError, match=r"another version|damaged"):
+        Ledger(tmp_path / "out").summary()
+
+
 def broken(kind: str) -> Callable[..., Any]:
     @numpy(dtype="preserve")
     def function(image: NDArray[Any]) -> Any:

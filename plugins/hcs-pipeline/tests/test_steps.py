@@ -193,3 +193,24 @@ def test_a_step_can_be_copied_and_pickled():
 
 def test_a_callable_without_a_name_is_a_function_too():
     assert called(FunctionStep(functools.partial(max, 1), name="S"))[None][0][1] == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"name": 3}, {"name": "a" * 101}, {"name": "a\nb"}, {"save": [["image"]]}, {"inputs": ["x"]}],
+)
+def test_an_option_of_another_kind_is_refused_in_one_line(options: dict[str, Any]):
+    with pytest.raises(PipelineError) as caught:
+        FunctionStep("blur", **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pipeline_of_something_else_is_refused():
+    with pytest.raises(PipelineError, match="FunctionSteps"):
+        Pipeline("blur")  # type: ignore[arg-type]
+
+
+def test_a_file_nested_too_deeply_is_no_pipeline(tmp_path: Path):
+    (tmp_path / "deep.toml").write_text("steps = " + "[" * 2000 + "]" * 2000)
+    with pytest.raises(PipelineError, match="not TOML"):
+        load_pipeline(tmp_path / "deep.toml")

@@ -194,7 +194,12 @@ def _plan(
     steps = [(step, flow.walk(step, chains)) for step, chains in resolved]
     image, image_problems = choose_image(steps, flow, index)
     planned = plan_steps(steps, flow, index, image)
-    problems += [*flow.problems, *save_problems(steps), *name_problems(planned), *image_problems]
+    problems += [
+        *flow.problems,
+        *save_problems(steps, flow.broken),
+        *name_problems(planned),
+        *image_problems,
+    ]
     unit_by = unit_components([step for step, _ in steps])
     rows = UnitRows(unit_by, index)
     units = make_units(index, unit_by, rows, _chosen_wells(index, wells, problems))
@@ -241,6 +246,8 @@ def _chosen_wells(
     """Return the dense numbers of the wells to run."""
     if wells is None:
         return frozenset(range(len(index.wells)))
+    if isinstance(wells, str):
+        wells = [wells]  # "A01" is one well, not three letters
     number = {well: i for i, well in enumerate(index.wells)}
     wells = [_our_spelling(well) for well in wells]
     unknown = [well for well in wells if well not in number]

@@ -100,12 +100,9 @@ def execute(
     run = _Run(plan, opened, observer)
     try:
         run.do()
-    except KeyboardInterrupt:
-        if report:
+    finally:
+        if report and run.has_ended:
             run.report()
-        raise
-    if report:
-        run.report()
     return run.result()
 
 
@@ -135,14 +132,25 @@ class _Run:
         self.ledger.start(self.plan, started=started)
         with _log_file(self._log, self.ledger.folder / "log.txt"):
             self._log.info("plan %s: %d units", self.plan.plan_hash[:12], len(self.plan.units))
-            interrupted = True
             try:
                 runner = UnitRunner(self.plan, self.plate)
                 for unit in self.plan.units:
                     self._run_unit(runner, unit)
-                interrupted = False
-            finally:
-                self._finish(started, interrupted=interrupted)
+            except KeyboardInterrupt:
+                self._finish(started, interrupted=True)
+                raise
+            except Exception as cause:
+                self._finish_after(cause, started)
+                raise
+            self._finish(started, interrupted=False)
+
+    def _finish_after(self, cause: Exception, started: float) -> None:
+        """Make visible what can be after an error that ends the run, such as a full disk."""
+        self._log.error("the run ends", exc_info=cause)
+        try:
+            self._finish(started, interrupted=True)
+        except (HcsError, OSError) as second:  # it would hide the cause
+            cause.add_note(f"and then, while the tables were put together: {second}")
 
     def _finish(self, started: float, *, interrupted: bool) -> None:
         """Put the tables together and make the plate visible."""
@@ -161,6 +169,11 @@ class _Run:
     def report(self) -> None:
         """Write the report of what has been done."""
         write_report(self.plan, self.plate, self.summary, list(self._states.values()))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the tables are there, and the run's end is recorded."""
+        return self._summary is not None
 
     @property
     def summary(self) -> RunSummary:
@@ -232,9 +245,12 @@ class _Run:
             reason = cause.reason
         elif isinstance(cause, StoreAccessError):
             file, reason = cause.filename, f"cannot write: {cause}"
-        else:
-            self._log.error("unit %d", unit.number, exc_info=cause)
-        self._log.warning("unit %d (%s) failed: %s", unit.number, unit.title, reason)
+        # Where in whose code it went wrong, unless it is an error that says all there is to say.
+        foreign = cause.__cause__ if isinstance(cause, StepFailedError) else cause
+        trace = None if isinstance(foreign, HcsError) else foreign
+        self._log.warning(
+            "unit %d (%s) failed: %s", unit.number, unit.title, reason, exc_info=trace
+        )
         return UnitState(
             unit.number,
             unit.title,

@@ -124,13 +124,15 @@ class Flow:
     ----------
     labels : dict of str to LabelsInfo
         The labels that exist, by the name of their step.
+    broken : set of str
+        Steps whose own problems have been told.
     problems : list of Problem
         What is wrong with the steps walked so far.
     """
 
     def __init__(self, index: PlateIndex, broken: Iterable[str] = ()) -> None:
         self._index = index
-        self._broken = set(broken)
+        self.broken = set(broken)
         self._image = ImageInfo(index.channels, (_NOTHING,) * len(index.channels))
         self.labels: dict[str, LabelsInfo] = {}
         self.problems: list[Problem] = []
@@ -142,8 +144,7 @@ class Flow:
         for key, calls in chains.items():
             numbers = None if key is None else self._numbers(step, key)
             if key is not None and numbers is None:
-                if any(resolved.contract.output_of_kind("labels") for resolved in calls):
-                    self._broken.add(step.name)
+                self.broken.add(step.name)
                 continue
             if key is not None and numbers is not None:
                 if numbers in seen:
@@ -212,7 +213,7 @@ class Flow:
         if source is None:
             how = f'say inputs = {{{argument} = "Step.labels"}}'
             self._problem(step, f"{function} needs {argument}: {how} (available: {listed(known)})")
-        elif labels_step(source) in self._broken:
+        elif labels_step(source) in self.broken:
             return  # what is wrong there has been told
         elif source not in known:
             made = f"is made by no earlier step{near(source, known)} (available: {listed(known)})"

@@ -26,6 +26,13 @@ def output_problems(output: Path, plate: Path) -> Iterator[Problem]:
 
 
 def _problems(output: Path, plate: Path) -> Iterator[Problem]:
+    if "://" in str(output) or str(output).startswith(("file:", "s3:")):
+        yield Problem("fatal", f"output {output} must be a folder of this machine, not an address")
+        return
+    if not _is_text(output) or not _is_text(plate):
+        message = f"{output!s} and {plate!s} must have names that are text (UTF-8); rename them"
+        yield Problem("fatal", message.encode("utf-8", "backslashreplace").decode())
+        return
     real, source = output.resolve(), plate.resolve()
     if real == source or source in real.parents:
         message = f"output {output} lies inside the plate {plate}, where nothing is ever written"
@@ -40,3 +47,12 @@ def _problems(output: Path, plate: Path) -> Iterator[Problem]:
         yield Problem("fatal", f"output {output} cannot be made: {ancestor} is a file")
     elif not os.access(ancestor, os.W_OK | os.X_OK):
         yield Problem("fatal", f"output {output} cannot be made: {ancestor} is not writable")
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether a path can stand in a document."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

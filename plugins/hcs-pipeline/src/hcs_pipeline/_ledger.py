@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from hcs_core.errors import StorageError
 from hcs_core.storage import FileManager
-from hcs_pipeline._plan import Plan
+from hcs_pipeline._plan import PLAN_FORMAT, Plan
 from hcs_pipeline._tables import UnitTables
 from hcs_pipeline.errors import NotARunError
 
@@ -112,23 +112,40 @@ class Ledger:
         Raises
         ------
         NotARunError
-            If the folder holds no run.
+            If the folder holds no run, or one of another version.
         """
-        try:
-            document: dict[str, Any] = self._files.load(_PLAN)
-        except FileNotFoundError as cause:
-            raise NotARunError(str(self.folder.parent), "run/plan.json is missing") from cause
-        except StorageError as cause:
-            raise NotARunError(str(self.folder.parent), str(cause)) from cause
+        document = self._load(_PLAN)
+        if document.get("plan_format") != PLAN_FORMAT:
+            reason = f"run/{_PLAN} is of another version of hcs-pipeline, or damaged"
+            raise NotARunError(str(self.folder.parent), reason)
         return document
 
     def states(self) -> dict[int, UnitState]:
-        """Return the states of the units that have ended, by number."""
+        """Return the states of the units that have ended, by number.
+
+        Raises
+        ------
+        NotARunError
+            If one of them is damaged.
+        """
         found: dict[int, UnitState] = {}
         for key in self._files.list_files("units", suffixes=(".json",)):
-            state = UnitState(**self._files.load(key))
+            try:
+                state = UnitState(**self._load(key))
+            except TypeError as cause:
+                raise NotARunError(str(self.folder.parent), f"run/{key} is damaged") from cause
             found[state.unit] = state
         return found
+
+    def _load(self, key: str) -> dict[str, Any]:
+        """Return one of the ledger's documents."""
+        try:
+            document: dict[str, Any] = self._files.load(key)
+        except FileNotFoundError as cause:
+            raise NotARunError(str(self.folder.parent), f"run/{key} is missing") from cause
+        except StorageError as cause:
+            raise NotARunError(str(self.folder.parent), str(cause)) from cause
+        return document
 
     def part(self, unit: int, name: str) -> Path:
         """Return the file of a unit's rows; it may not be there."""
@@ -140,8 +157,8 @@ class Ledger:
     def summary(self) -> RunSummary:
         """Return where the run stands, from what is on disk."""
         plan = self.plan()
-        run: dict[str, Any] = self._files.load(_RUN) if self._files.exists(_RUN) else {}
-        count, out = len(plan["units"]), str(self.folder.parent)
+        run: dict[str, Any] = self._load(_RUN) if self._files.exists(_RUN) else {}
+        count, out = len(plan["units"]), str(self.folder.parent.resolve())
         return _summary(count, plan["plan_hash"], self.states(), run, out)
 
 

@@ -41,11 +41,11 @@ def plan_steps(
     return tuple(planned)
 
 
-def save_problems(steps: Steps) -> Iterator[Problem]:
+def save_problems(steps: Steps, broken: Collection[str]) -> Iterator[Problem]:
     """Yield what is wrong with the `save` lists of the steps; tables are always written."""
     for step, walked in steps:
         for name in step.save or ():
-            if name not in walked.outputs:
+            if name not in walked.outputs and step.name not in broken:
                 made = listed(sorted(walked.outputs))
                 yield Problem("fatal", f"cannot save {name!r}: the step makes {made}", step.name)
     savers = [step.name for step, _ in steps if _saves(step, "image")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,6 +16,10 @@ Function = str | Callable[..., Any]
 
 Pattern = Any
 """``f``, ``(f, kwargs)``, ``[f, (g, kwargs)]`` or ``{component value: pattern}``."""
+
+
+# Bytes; with a channel's name and an ending it must fit a file name of 255.
+_LONGEST = 100
 
 
 class VariableComponents(StrEnum):
@@ -139,9 +143,12 @@ class Pipeline(list[FunctionStep]):
     """
 
     def __init__(
-        self, steps: Sequence[FunctionStep] = (), *, name: str = "pipeline", description: str = ""
+        self, steps: Iterable[FunctionStep] = (), *, name: str = "pipeline", description: str = ""
     ) -> None:
         super().__init__(steps)
+        for step in self:
+            if not isinstance(step, FunctionStep):
+                raise PipelineError("a pipeline", f"its steps must be FunctionSteps, got {step!r}")
         self.name = name
         self.description = description
 
@@ -202,9 +209,26 @@ def _component(value: object, where: str) -> Component:
     raise PipelineError(where, f"{word!r} is no component (available: {', '.join(known)})")
 
 
+def _check_options(step: FunctionStep, where: str) -> None:
+    """Refuse options that are of another kind than a step's."""
+    for option in ("name", "group_by", "framework"):
+        value = getattr(step, option)
+        if value is not None and not isinstance(value, str):
+            raise PipelineError(where, f"{option} must be text, got {value!r}")
+    for option in ("variable_components", "save"):
+        value = getattr(step, option)
+        words = value if isinstance(value, list | tuple) else (None,)
+        if value is not None and not all(isinstance(word, str) for word in words):
+            raise PipelineError(where, f"{option} must be a list of words, got {value!r}")
+    if not isinstance(step.inputs, Mapping):
+        raise PipelineError(where, f"inputs must be a table, got {step.inputs!r}")
+
+
 def _plain_name(name: str, where: str) -> str:
-    """Return a name that can stand in a path and in ``Step.labels``."""
-    if not name or name.strip(". ") != name or any(c in name for c in './\\:*?"<>|\0'):
-        reason = f"{name!r} cannot be a step's name: it becomes part of paths, use plain words"
+    """Return a name that can stand in a path, in a line and in ``Step.labels``."""
+    is_plain = name.isprintable() and name.strip(". ") == name and len(name.encode()) <= _LONGEST
+    if not name or not is_plain or any(c in name for c in './\\:*?"<>|'):
+        shown = name if len(name) <= _LONGEST else f"{name[:20]}..."
+        reason = f"{shown!r} cannot be a step's name: it becomes part of paths, use a few words"
         raise PipelineError(where, reason)
     return name

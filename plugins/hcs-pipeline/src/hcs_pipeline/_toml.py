@@ -29,7 +29,7 @@ def load_pipeline(path: str | os.PathLike[str]) -> Pipeline:
     except OSError as cause:
         reason = f"{cause.strerror or cause}; give the path of a pipeline file"
         raise PipelineError(str(file), reason) from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as cause:
         raise PipelineError(str(file), f"it is not TOML: {cause}") from cause
     return parse_pipeline(document, where=str(file), name=file.stem)
 
