@@ -7,7 +7,9 @@ again without installing anything.
 from __future__ import annotations
 
 import os
+import re
 import sys
+from pathlib import Path
 
 import nox
 
@@ -23,6 +25,17 @@ ADDONS = {
 }
 PACKAGES = {"core": "core", **ADDONS}
 SOURCES = [f"{folder}/src" for folder in PACKAGES.values()]
+# The core, and the extra whose library is the heaviest that users have.
+CLEAN_INSTALLS = ("core", "torch")
+_IS_LIGHT = """
+import hcs_core, sys
+loaded = {"numpy", "torch"} & set(sys.modules)
+assert not loaded, loaded
+"""
+_IS_PINNED = """
+import sys, torch
+assert torch.__version__.partition("+")[0] == sys.argv[1], torch.__version__
+"""
 TESTS = [*(f"{folder}/tests" for folder in PACKAGES.values()), "tests"]
 
 
@@ -56,7 +69,7 @@ def install_all(session: nox.Session, *tools: str, extras: str = "tiff,zarr") ->
 def tests(session: nox.Session, package: str) -> None:
     """Run one package's tests beside the core alone; "all": those that need several packages."""
     if package == "all":
-        install_all(session, extras="testing,tiff,zarr")
+        install_all(session, "import-linter", "ome-zarr-models", extras="testing,tiff,zarr")
         session.run("pytest", "tests", *session.posargs)
     elif package == "core":
         install(session, extras="testing,tiff,zarr")
@@ -78,10 +91,31 @@ def tests_gpu(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Run every test, the slow ones and those with other people's readers too."""
     readers = ("zarr", "ome-zarr", "ome-zarr-models", "ngio", "napari-ome-zarr")
-    install_all(session, *readers, extras="testing,tiff,zarr")
+    install_all(session, "import-linter", *readers, extras="testing,tiff,zarr")
     # What the readers themselves deprecate is not our failure; what they say of our data is.
     lenient = ("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning")
     session.run("pytest", "-m", "not gpu", *lenient, *TESTS, *session.posargs)
+    for extra in CLEAN_INSTALLS:
+        session.notify(f"install({extra})")
+
+
+@nox.session(name="install", venv_backend="virtualenv", reuse_venv=False)
+@nox.parametrize("extra", [nox.param(name, id=name) for name in CLEAN_INSTALLS])
+def clean_install(session: nox.Session, extra: str) -> None:
+    """Install the core alone, or with an extra, as users do: with pip, in a clean environment."""
+    package = "./core" if extra == "core" else f"./core[{extra}]"
+    session.install("-c", "constraints.txt", package)
+    # Isolated: neither this folder nor PYTHONPATH lends a module.
+    session.run("python", "-I", "-c", _IS_LIGHT)
+    if extra == "torch":
+        session.run("python", "-I", "-c", _IS_PINNED, _pinned("torch"))
+
+
+def _pinned(name: str) -> str:
+    """Return the version that constraints.txt holds a distribution to."""
+    found = re.search(rf"^{name}==(\S+)$", Path("constraints.txt").read_text("utf-8"), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 @nox.session

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from hcs_core.testing import SyntheticPlate, make_plate
+
 FRAMEWORKS = {"cupy", "jax", "pyclesperanto", "tensorflow", "torch"}
 HEAVY = FRAMEWORKS | {
     *("cv2", "dask", "imagecodecs", "lxml", "matplotlib", "pandas", "scipy"),
@@ -43,10 +45,11 @@ def modules_after(code: str, *, path: Path | None = None) -> set[str]:
 
 def modules_after_command(*arguments: str, path: Path | None = None) -> set[str]:
     code = f"""
-from contextlib import suppress
 import hcs_core.cli
-with suppress(SystemExit):
+try:
     hcs_core.cli.main({list(arguments)!r})
+except SystemExit as ended:
+    assert not ended.code, ended.code
 import sys, json; print('\\n' + json.dumps(sorted(sys.modules)))
 """
     done = run_python(code, path=path)
@@ -132,8 +135,13 @@ def test_help_imports_no_command(tmp_path: Path):
     assert not tops(loaded) & (ADDONS | HEAVY | {"numpy"})
 
 
-def test_status_needs_neither_plate_readers_nor_images(tmp_path: Path):
-    loaded = modules_after_command("status", str(tmp_path))
+def test_status_needs_neither_plate_readers_nor_images(root: Path, tmp_path: Path, hcs: Any):
+    one_plane = SyntheticPlate(wells=("A01",), sites=1, channels=("DAPI",), z_indexes=1)
+    plate = make_plate(tmp_path / "plate", one_plane)
+    out = tmp_path / "out"
+    assert hcs("run", root / "demo" / "nuclei.toml", plate.path, out).code == 0
+    loaded = modules_after_command("status", str(out))
+    assert "hcs_pipeline" in loaded
     assert not tops(loaded) & (HEAVY | {"hcs_microscopes", "hcs_gpu_kernels"})
 
 

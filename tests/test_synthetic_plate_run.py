@@ -604,6 +604,6 @@ class TestChoices:
         assert execute(compile(pipeline, truth.path, tmp_path / "out")).summary.status == "done"
         (row,) = left(tmp_path / "out").rows("images")
         assert {name for name in row if name.startswith("count")} == {
-            "count_DAPI_z1",
-            "count_DAPI_z2",
+            "count_z1",
+            "count_z2",
         }

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hcs_core.arrays import ALIGNMENT, ARRAYS, ArrayAdapter, convert, describe, detect, empty
+from hcs_core.arrays import (
+    ALIGNMENT,
+    ARRAYS,
+    ArrayAdapter,
+    convert,
+    describe,
+    detect,
+    empty,
+    is_exact,
+)
 from hcs_core.arrays.frameworks.numpy import NumpyAdapter
 from hcs_core.errors import (
     CopyRequiredError,
@@ -159,6 +168,7 @@ def test_an_array_of_objects_is_refused():
     ],
 )
 def test_a_dtype_that_holds_all_values_is_allowed(source, target):
+    assert is_exact(source, target)
     values = np.array([0, 1, 1, 0], source)
     result = convert(values, "numpy", dtype=target)
     assert result.dtype == target
@@ -184,6 +194,7 @@ def test_a_dtype_that_holds_all_values_is_allowed(source, target):
     ],
 )
 def test_a_dtype_that_could_change_a_value_is_refused_unless_asked_for(source, target):
+    assert not is_exact(np.dtype(source), target)
     values = np.array([0, 1], source)
     with pytest.raises(LossyConversionError, match=f"{source} to {target}"):
         convert(values, "numpy", dtype=target)
@@ -241,30 +252,20 @@ class _Copying(NumpyAdapter):
         return array.copy()
 
 
-@pytest.fixture
-def adapters():
-    before = dict(ARRAYS._added), dict(ARRAYS._loaded)
-    yield ARRAYS
-    ARRAYS._added.clear()
-    ARRAYS._loaded.clear()
-    ARRAYS._added.update(before[0])
-    ARRAYS._loaded.update(before[1])
+def test_copy_false_is_checked_by_address_and_not_believed():
+    with ARRAYS.overrides(copying=_Copying):
+        assert convert(PLANE, "copying").tolist() == PLANE.tolist()
+        with pytest.raises(CopyRequiredError, match="without a copy"):
+            convert(PLANE, "copying", copy=False)
+        assert convert(PLANE[:0], "copying", copy=False).shape == (0, 8)  # no memory to share
 
 
-def test_copy_false_is_checked_by_address_and_not_believed(adapters):
-    adapters.add(_Copying, key="copying")
-    assert convert(PLANE, "copying").tolist() == PLANE.tolist()
-    with pytest.raises(CopyRequiredError, match="without a copy"):
-        convert(PLANE, "copying", copy=False)
-    assert convert(PLANE[:0], "copying", copy=False).shape == (0, 8)  # no memory to share
-
-
-def test_a_broken_adapter_breaks_only_itself(adapters, monkeypatch):
-    table = dict(adapters._declared())
+def test_a_broken_adapter_breaks_only_itself(monkeypatch):
+    table = dict(ARRAYS._declared())
     from hcs_core.registry import PluginInfo
 
     table["aaa"] = (PluginInfo("hcs.arrays", "aaa", "no_such_module:A", "acme", "1", 1),)
-    monkeypatch.setattr(type(adapters), "_declared", lambda self, usable_only=True: table)
+    monkeypatch.setattr(type(ARRAYS), "_declared", lambda self, usable_only=True: table)
     assert detect(PLANE) == "numpy"
 
 

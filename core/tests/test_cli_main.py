@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -60,20 +61,19 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+def failing() -> Iterator[Callable[[BaseException], None]]:
     """A function: the command `hcs fail` raises this."""
+    with ExitStack() as stack:
 
-    def install(error: BaseException) -> None:
-        @click.command("fail")
-        @common_options
-        def fail(as_json: bool) -> None:
-            raise error
+        def install(error: BaseException) -> None:
+            @click.command("fail")
+            @common_options
+            def fail(as_json: bool) -> None:
+                raise error
 
-        COMMANDS.add(fail, key="fail", override=True)
+            stack.enter_context(COMMANDS.overrides(fail=fail))
 
-    monkeypatch.setattr(COMMANDS, "_added", dict(COMMANDS._added))
-    monkeypatch.setattr(COMMANDS, "_loaded", dict(COMMANDS._loaded))
-    return install
+        yield install
 
 
 def test_without_arguments_it_says_what_there_is(hcs: Hcs):

@@ -31,13 +31,8 @@ LIBRARY = KernelLibrary("test", (BLUR,))
 
 @pytest.fixture
 def library():
-    before = dict(KERNELS._added), dict(KERNELS._loaded)
-    KERNELS.add(LIBRARY, key="test", override=True)
-    yield
-    KERNELS._added.clear()
-    KERNELS._loaded.clear()
-    KERNELS._added.update(before[0])
-    KERNELS._loaded.update(before[1])
+    with KERNELS.overrides(test=LIBRARY):
+        yield
 
 
 @pytest.mark.parametrize(
@@ -52,7 +47,11 @@ def library():
         (Parameter(name="x", type=float, default=1.0, doc="", minimum=0), -0.1, "0 and inf"),
         (Parameter(name="x", type=float, default=1.0, doc="", minimum=0), 0, None),
         (Parameter(name="x", type=float, default=1.0, doc="", maximum=2), 2.0, None),
-        (Parameter(name="x", type=float, default=1.0, doc=""), math.nan, "-inf and inf, got nan"),
+        (Parameter(name="x", type=float, default=1.0, doc=""), math.nan, "finite number, got nan"),
+        (Parameter(name="x", type=float, default=1.0, doc=""), math.inf, "finite number, got inf"),
+        (Parameter(name="x", type=float, default=1.0, doc="", minimum=0), math.inf, "finite"),
+        (Parameter(name="x", type=float, default=1.0, doc="", maximum=0), -math.inf, "finite"),
+        (Parameter(name="x", type=float, default=1.0, doc=""), 10**400, None),
         (Parameter(name="b", type=bool, default=True, doc=""), False, None),
         (Parameter(name="b", type=bool, default=True, doc=""), 1, "must be bool"),
         (Parameter(name="m", type=str, default="a", doc="", choices=("a", "b")), "b", None),

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs_core.plates import column_of_well, row_of_well, well_name
-from hcs_core.plates._components import normal_well
+from hcs_core.plates import column_of_well, normal_well, row_of_well, well_name
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Sequence
 
@@ -135,6 +136,25 @@ def test_the_fingerprint_depends_on_the_planes_and_not_on_their_order():
     forward, backward = index_of(planes), index_of(planes[::-1])
     assert forward.fingerprint() == backward.fingerprint()
     assert forward.fingerprint() != index_of(planes[:2]).fingerprint()
+
+
+def test_the_fingerprint_takes_file_names_that_are_not_utf_8():
+    def fingerprint(name: bytes) -> str:
+        builder = IndexBuilder("plate")
+        folder = os.fsdecode(b"caf\xe9")
+        builder.extend(names=[os.fsdecode(name)], folder=folder, well="A01")
+        return builder.build().fingerprint()
+
+    assert fingerprint(b"\xe9.tif") == fingerprint(b"\xe9.tif")
+    assert fingerprint(b"\xe9.tif") != fingerprint(b"\xe8.tif")
+
+
+def test_the_fingerprint_is_the_same_in_every_version_of_python():
+    # U+1FAE9 is new in Unicode 16, which Python 3.14 has and Python 3.13 has not.
+    index = index_of([("A01", "1", "w1", "1"), ("A01", "1", "\U0001fae9", "1")])
+    assert index.fingerprint() == (
+        "6618146667577b2813fbbb7377247aad7efb8fccfab61349f564b9bcaec432fd"
+    )
 
 
 def test_an_index_survives_the_way_to_a_worker_process():

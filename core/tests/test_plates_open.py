@@ -169,6 +169,14 @@ def test_rows_are_selected_by_what_a_user_types(plate: Plate):
 def test_a_label_that_the_plate_has_not_is_answered_with_those_it_has(plate: Plate):
     with pytest.raises(LookupError, match=r"no site '7' \(available: 1\)"):
         plate.select(site="7")
+    with pytest.raises(LookupError, match=r"no well 'C03' \(available: A01, B02\)"):
+        plate.select(well="c3")
+
+
+@pytest.mark.parametrize("word", ["", "B", "DAPI", "B100"])
+def test_a_word_that_names_no_well_is_answered_with_the_wells_there_are(plate: Plate, word: str):
+    with pytest.raises(LookupError, match=rf"no well '{word}' \(available: A01, B02\)"):
+        plate.select(well=word)
 
 
 def test_a_plane_is_read_as_stored(plate: Plate):

@@ -309,6 +309,42 @@ def test_a_key_that_is_taken_is_refused_unless_overriding(environment):
     assert things["a"] is Mine
 
 
+def test_plugins_override_what_there_is_for_the_time_of_a_block(environment):
+    environment.install("acme", "[hcs.things.v1]\na = plug_a:A\n", plug_a="class A: ...")
+    things: Registry[Any] = Registry("hcs.things")
+    things.add("old", key="added")
+    before = dict(things), [repr(info) for info in things.infos()]
+    with things.overrides(a=1, added=2, **{"opera-phenix": 3}):
+        assert dict(things) == {"a": 1, "added": 2, "opera-phenix": 3}
+        assert things.info("a").origin == "this process"
+        with things.overrides(a=4, new=5):
+            assert (things["a"], things["new"]) == (4, 5)
+        assert (things["a"], "new" in things) == (1, False)
+    assert (dict(things), [repr(info) for info in things.infos()]) == before
+
+
+def test_what_a_block_adds_by_itself_stays_and_an_error_ends_an_override_too(environment):
+    things: Registry[Any] = Registry("hcs.things")
+
+    def fail():
+        with things.overrides(a=1):
+            things.add(2, key="b")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert dict(things) == {"b": 2}
+
+
+def test_what_was_never_imported_is_not_imported_for_an_override(environment):
+    environment.install("acme", "[hcs.things.v1]\na = plug_a:A\n", plug_a="raise ValueError")
+    things: Registry[Any] = Registry("hcs.things")
+    with things.overrides(a=1):
+        assert things["a"] == 1
+    assert "plug_a" not in sys.modules
+    assert things.info("a").state == "declared"
+
+
 def test_a_class_defined_again_replaces_itself(environment):
     things: Registry[Any] = Registry("hcs.things")
 

@@ -17,7 +17,15 @@ import numpy as np
 import pytest
 
 from hcs_core.errors import KeyExistsError, KeyNotFoundError, StoreAccessError, UnsavableValueError
-from hcs_core.storage import Item, OmeZarrPlate, StorageBackend, atomic_write, sweep_stale
+from hcs_core.storage import (
+    Item,
+    OmeZarrPlate,
+    StorageBackend,
+    atomic_write,
+    has_ended,
+    process_name,
+    sweep_stale,
+)
 from hcs_core.storage.atomic import exchange, is_temporary, temporary_path
 from hcs_core.storage.backends.disk import DiskBackend
 from hcs_core.storage.backends.zarr import ZarrBackend
@@ -134,6 +142,26 @@ def test_the_permissions_of_a_new_file_follow_the_umask(tmp_path, umask, mode):
     finally:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
+
+
+@posix_only
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o664])
+def test_a_file_that_is_replaced_hands_on_its_permissions_before_anything_is_written(
+    tmp_path, mode
+):
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    (tmp_path / "link.txt").symlink_to(target)
+    before = os.umask(0o022)
+    try:
+        with atomic_write(tmp_path / "link.txt") as file:
+            assert os.fstat(file.fileno()).st_mode & 0o777 == mode
+            file.write(b"new")
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == mode
+    assert target.read_bytes() == b"new"
 
 
 @posix_only
@@ -275,6 +303,18 @@ def ended_process() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
+
+
+@posix_only
+def test_a_process_has_ended_when_it_is_known_to_be_gone():
+    command = [sys.executable, "-c", "import hcs_core.storage as s; print(s.process_name())"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    name = process.communicate()[0].strip()
+    assert has_ended(name)
+    assert not has_ended(process_name())
+    assert not has_ended(f"0badcafe-{process.pid}")  # another machine's process
+    for nonsense in ("", "-", name + "-1", process_name().partition("-")[0], f"{name}x"):
+        assert not has_ended(nonsense)
 
 
 @posix_only

@@ -23,10 +23,11 @@ from hcs_core.errors import (
     UnknownFormatError,
     UnsavableValueError,
 )
-from hcs_core.storage import FileManager, Item, StorageBackend
+from hcs_core.storage import FORMATS, FileManager, Item, StorageBackend
 from hcs_core.storage.backends.disk import DiskBackend
 from hcs_core.storage.backends.memory import MemoryBackend
 from hcs_core.storage.backends.zarr import ZarrBackend
+from hcs_core.storage.formats.tiff import TiffFormat
 from hcs_core.testing import StorageBackendTests
 
 STACK = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
@@ -342,24 +343,37 @@ def test_a_zarr_array_is_a_chunk_for_each_plane(zarr_store):
     assert chunks == ["c/0/0/0", "c/1/0/0", "zarr.json"]
 
 
+def test_images_are_the_files_of_the_installed_image_formats(tmp_path):
+    class Raw(TiffFormat):
+        name = "raw"
+        extensions = (".raw",)
+
+    for name in ("a.tif", "b.TIFF", "c.npy", "d.png", "e.csv", "f.raw"):
+        (tmp_path / name).touch()
+    files = FileManager(tmp_path)
+    assert files.list_image_files() == ["a.tif", "b.TIFF"]
+    with FORMATS.overrides(raw=Raw):
+        assert files.list_image_files() == ["a.tif", "b.TIFF", "f.raw"]
+
+
 def test_the_file_manager_finds_backends_by_name(tmp_path):
     files = FileManager(tmp_path)
-    files.save(STACK, "a.npy")
+    files.save(STACK, "a.tif")
     files.save({"a": [1]}, "A/b.json", "disk")
     files.save(STACK, "a", "memory")
-    assert files.list_files() == ["a.npy"]
-    assert files.list_files(recursive=True) == ["a.npy", "A/b.json"]
-    assert files.list_image_files(recursive=True) == ["a.npy"]
+    assert files.list_files() == ["a.tif"]
+    assert files.list_files(recursive=True) == ["a.tif", "A/b.json"]
+    assert files.list_image_files(recursive=True) == ["a.tif"]
     assert files.exists("a", "memory")
     assert not files.exists("a", "disk")
     assert files.backend("memory") is files.backend("memory")
     assert files.load_batch(["A/b.json"]) == [{"a": [1]}]
-    outcomes = files.save_batch({"a.npy": STACK, "c.json": {"c": 1}})
+    outcomes = files.save_batch({"a.tif": STACK, "c.json": {"c": 1}})
     assert [outcome.ok for outcome in outcomes] == [False, True]
-    files.delete("a.npy")
-    assert not files.exists("a.npy")
+    files.delete("a.tif")
+    assert not files.exists("a.tif")
     with pytest.raises(LookupError, match="did you mean 'disk'"):
-        files.load("a.npy", "dsik")
+        files.load("a.tif", "dsik")
 
 
 def _link(link: Path, target: Path) -> None:

@@ -53,7 +53,7 @@ def plate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = {(0, z): labels_of(field, z) for z in range(Z)}
         made.write_labels(field, "Nuclei", labels, size=(1, Z))
         metadata = FieldMetadata(field, styles, np.dtype("uint16"), PIXEL_SIZE_UM)
-        made.publish_field(field, metadata, labels=["Nuclei"])
+        made.publish_field(field, metadata, labels={"Nuclei": []})
     made.publish_plate({"C/10": [0, 1], "B/03": [0, 1]}, rows=ROWS, columns=COLUMNS)
     return root
 
@@ -142,6 +142,22 @@ def test_missing_planes_are_listed_and_a_plane_of_zeros_is_stored(tmp_path):
     assert attributes(tmp_path, "A/01/0")["hcs"] == {"missing_planes": [[0, 1, 0]]}
     assert (tmp_path / "A/01/0/0/c/0/0/0/0/0").is_file()
     assert not (tmp_path / "A/01/0/0/c/0/1/0/0/0").exists()
+
+
+def test_each_labels_group_lists_the_planes_that_it_lacks(tmp_path):
+    made = OmeZarrPlate(tmp_path, name="plate")
+    plane = np.ones((4, 5), np.int32)
+    made.write_image("A/01/0", {(0, 0, z): plane for z in (0, 1)}, size=(1, 1, 2))
+    made.write_labels("A/01/0", "Nuclei", {(0, 1): plane}, size=(1, 2))
+    made.write_labels("A/01/0", "Cells", {(0, z): plane for z in (0, 1)}, size=(1, 2))
+    metadata = FieldMetadata("A01", (), plane.dtype)
+    made.publish_field("A/01/0", metadata, labels={"Nuclei": [(0, 0)], "Cells": []})
+    nuclei = attributes(tmp_path, "A/01/0/labels/Nuclei")
+    assert nuclei["hcs"] == {"missing_planes": [[0, 0]]}
+    assert "image-label" in nuclei["ome"]
+    assert "hcs" not in attributes(tmp_path, "A/01/0/labels/Cells")
+    assert "hcs" not in attributes(tmp_path, "A/01/0")
+    assert attributes(tmp_path, "A/01/0/labels")["ome"]["labels"] == ["Cells", "Nuclei"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from hcs_core.kernels import PER_CHANNEL_SUFFIX
 from hcs_gpu_kernels import measure_objects
-from hcs_gpu_kernels.measure import CHANNEL_SUFFIX
 
 SCENES = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
     lambda shape: st.tuples(
@@ -71,7 +71,7 @@ def test_a_column_is_of_the_channel_exactly_when_its_name_says_so():
     one, other = measure_objects(image, labels), measure_objects(image[::-1, ::-1], labels)
     for name in one:
         depends_on_image = not np.array_equal(one[name], other[name])
-        assert depends_on_image == name.endswith(CHANNEL_SUFFIX), name
+        assert depends_on_image == name.endswith(PER_CHANNEL_SUFFIX), name
 
 
 @given(SCENES)
@@ -157,7 +157,7 @@ def test_a_nan_spoils_the_intensities_of_its_object_alone():
     labels = np.array([[1, 1, 2, 2]], np.int32)
     table = measure_objects(image, labels)
     for name in table:
-        if name.endswith(CHANNEL_SUFFIX):
+        if name.endswith(PER_CHANNEL_SUFFIX):
             assert np.isnan(table[name][0]), name
             assert np.isfinite(table[name][1]), name
 

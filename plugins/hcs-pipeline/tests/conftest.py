@@ -51,9 +51,5 @@ def make_toy_plate(tmp_path: Path, toy_plugins: None) -> Callable[..., ToyPlate]
 @pytest.fixture
 def toy_plugins() -> Iterator[None]:
     """Register the tests' reader and kernel library for the time of a test."""
-    MICROSCOPES.add(ToyReader, key="toy", override=True)
-    KERNELS.add(LIBRARY, key="toy", override=True)
-    yield
-    for registry in (MICROSCOPES, KERNELS):
-        registry._added.pop("toy", None)
-        registry._loaded.pop("toy", None)
+    with MICROSCOPES.overrides(toy=ToyReader), KERNELS.overrides(toy=LIBRARY):
+        yield

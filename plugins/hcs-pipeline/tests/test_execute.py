@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -514,13 +516,14 @@ def test_a_run_that_was_killed_at_its_very_end_is_not_done(make_toy_plate: Make,
 
     plan = compile(Pipeline(MEASURE), make_toy_plate().root, tmp_path / "out")
     execute(plan, report=False)
-    state = tmp_path / "out" / "run" / "run.json"
-    document = json.loads(state.read_text()) | {"ended": None, "pid": 2**22 + 1, "host": "gone"}
-    del document["interrupted"]
-    import socket
-
-    document["host"] = socket.gethostname()
-    state.write_text(json.dumps(document))
+    done = subprocess.run(
+        [sys.executable, "-c", "from hcs_core.storage import process_name; print(process_name())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    document = {"started": 1.0, "ended": None, "process": done.stdout.strip()}
+    (tmp_path / "out" / "run" / "run.json").write_text(json.dumps(document))
     assert Ledger(tmp_path / "out").summary().status == "interrupted"
 
 

@@ -10,7 +10,7 @@ from hcs_core.arrays._contract import (
     ValueKind,
     contract_of,
 )
-from hcs_core.arrays._convert import Casting, convert, describe, detect
+from hcs_core.arrays._convert import Casting, convert, describe, detect, is_exact
 from hcs_core.arrays._decorators import numpy
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "describe",
     "detect",
     "empty",
+    "is_exact",
     "numpy",
 ]

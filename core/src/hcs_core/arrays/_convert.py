@@ -93,6 +93,30 @@ def convert(
     return result
 
 
+def is_exact(source: DTypeLike, target: DTypeLike) -> bool:
+    """Return whether every value of one dtype of numbers or booleans is one of another's.
+
+    Parameters
+    ----------
+    source, target : dtype
+        What is cast, and to what.
+
+    Examples
+    --------
+    >>> is_exact("uint16", "float32")
+    True
+    >>> is_exact("int64", "float64")  # NumPy calls it safe, but 2**53 + 1 becomes 2**53
+    False
+    """
+    source, target = np.dtype(source), np.dtype(target)
+    if not np.can_cast(source, target, "safe"):
+        return False
+    if source.kind not in "iu" or target.kind not in "fc":
+        return True
+    bits = np.iinfo(source).bits - (source.kind == "i")
+    return bits <= np.finfo(target).nmant + 1
+
+
 def _adapter_of(value: object) -> ArrayAdapter:
     adapters = list(_usable_adapters())
     root = type(value).__module__.partition(".")[0]
@@ -121,20 +145,12 @@ def _checked_dtype(
     wanted = np.dtype(dtype)
     if wanted.kind not in _NUMBERS:
         raise DtypeError("convert", str(wanted), "dtypes of numbers and booleans")
-    if not np.can_cast(source, wanted, casting) or (casting == "safe" and _rounds(source, wanted)):
+    is_allowed = (
+        is_exact(source, wanted) if casting == "safe" else np.can_cast(source, wanted, casting)
+    )
+    if not is_allowed:
         raise LossyConversionError(str(source), str(wanted))
     return wanted
-
-
-def _rounds(source: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
-    """Return whether some integer of `source` is none of `wanted`: int64 and float64.
-
-    NumPy calls that cast safe; 2**53 + 1 becomes 2**53.
-    """
-    if source.kind not in "iu" or wanted.kind not in "fc":
-        return False
-    bits = np.iinfo(source).bits - (source.kind == "i")
-    return bits > np.finfo(wanted).nmant + 1
 
 
 def _aligned_copy(host: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

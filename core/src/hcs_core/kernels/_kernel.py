@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -9,6 +10,10 @@ from typing import Any
 
 from hcs_core.arrays import FunctionContract
 from hcs_core.errors import FrameworkUnavailableError
+
+# Tables of several channels are joined by it: a column of a table depends on the channel's
+# pixels exactly when its name ends so; all others are the same for every channel.
+PER_CHANNEL_SUFFIX = "_intensity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +25,8 @@ class Parameter:
     name : str
         Its keyword, with the unit at the end where it has one: ``radius_px``.
     type : type
-        ``int``, ``float``, ``bool`` or ``str``. An int is accepted for a float.
+        ``int``, ``float``, ``bool`` or ``str``. An int is accepted for a float; infinity
+        and NaN are not.
     default : object
         The value when the user says nothing; ``None`` where the kernel derives it.
     doc : str
@@ -55,15 +61,16 @@ class Parameter:
             return f"must be {self.type.__name__}, got {type(value).__name__} {value!r}"
         if self.choices and value not in self.choices:
             return f"must be one of {', '.join(self.choices)}, got {value!r}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"must be a finite number, got {value!r}"
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self._range_problem(value)
         return None
 
     def _range_problem(self, value: float) -> str | None:
-        # NaN compares false with everything, so ask for what is wanted.
         low_ok = self.minimum is None or value >= self.minimum
         high_ok = self.maximum is None or value <= self.maximum
-        if low_ok and high_ok and value == value:
+        if low_ok and high_ok:
             return None
         low = "-inf" if self.minimum is None else f"{self.minimum:g}"
         high = "inf" if self.maximum is None else f"{self.maximum:g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -148,12 +149,13 @@ class PlateIndex:
         """Return a hash of all planes and files, the same on every machine."""
         digest = hashlib.sha256()
         for words in (self.wells, self.sites, self.z_indexes, self.timepoints, self.folders):
-            digest.update(repr(words).encode())
-        digest.update(repr([(c.label, c.name) for c in self.channels]).encode())
+            digest.update(json.dumps(words).encode())
+        digest.update(json.dumps([(c.label, c.name) for c in self.channels]).encode())
         for component in COMPONENTS:
             digest.update(self.column(component).astype("<i4").tobytes())
         digest.update(self.status.tobytes())
         digest.update(self.folder.astype("<i4").tobytes())
         digest.update(self.page.astype("<i4").tobytes())
-        digest.update("\0".join(self.name.tolist()).encode())
+        # A name that is not UTF-8 has lone surrogates (PEP 383).
+        digest.update("\0".join(self.name.tolist()).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Plate:
             If the plate has no such label.
         """
         asked = {
-            "well": normal_well(well) if well else None,
+            "well": well,
             "site": site,
             "channel": channel,
             "z_index": z_index,
@@ -153,6 +154,9 @@ class Plate:
             if channel is not None:
                 return channel.index
         labels = self.index.labels(component)
+        if component == "well":
+            with suppress(ValueError):  # a word that names no well is none of them
+                label = normal_well(label)
         if label in labels:
             return labels.index(label)
         known = ", ".join(labels)

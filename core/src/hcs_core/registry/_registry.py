@@ -1,7 +1,8 @@
 """The one way to look up a plugin: a read-only mapping from key to plugin.
 
-Nothing is locked: the table is an immutable value that is assigned once, so two threads
-may scan at the same time and come to the same result, and a fork inherits no lock.
+Nothing is locked: a table is complete before it is assigned and keeps its rows, of which
+only the states change. So two threads may scan at the same time and come to the same
+result, and a fork inherits no lock.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hcs_core.registry._scanner import Declaration, scan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
@@ -84,7 +86,7 @@ class Registry(Mapping[str, "T"]):
         return key in self._added or key in self._declared()
 
     def __repr__(self) -> str:
-        return f"Registry({self.kind!r}, {listing(self)})"
+        return f"Registry({self.kind!r}, {', '.join(self) or 'none'})"
 
     def info(self, key: str) -> PluginInfo:
         """Return what is known of one plugin, without importing it.
@@ -125,7 +127,7 @@ class Registry(Mapping[str, "T"]):
         if len(declared) == 1 and declared[0].value == value:
             declared[0].state, declared[0].error = "loaded", None
         else:
-            self._added[key] = PluginInfo(self.kind, key, value, "", "", self.api, state="loaded")
+            self._added[key] = self._info_of(plugin, key)
         self._loaded[key] = plugin
 
     def register(self, key: str) -> Callable[[T], T]:
@@ -136,6 +138,23 @@ class Registry(Mapping[str, "T"]):
             return plugin
 
         return decorate
+
+    def overrides(self, /, **plugins: T) -> AbstractContextManager[None]:
+        """Return a context in which these plugins are what the registry has under their keys.
+
+        Afterwards each of the keys is what it was before. For tests, of plugins too: a key
+        that no Python name can be goes in as ``overrides(**{"opera-phenix": Reader})``.
+
+        Examples
+        --------
+        >>> THINGS = Registry("example.things")
+        >>> with THINGS.overrides(toy=dict):
+        ...     list(THINGS)
+        ['toy']
+        >>> list(THINGS)
+        []
+        """
+        return _Overrides(self, plugins)
 
     def refresh(self) -> bool:
         """Read the environment again; return whether the declared plugins changed."""
@@ -202,12 +221,40 @@ class Registry(Mapping[str, "T"]):
         info.state, info.error = "loaded", None
         return plugin  # type: ignore[return-value]  # the group's name is the promise of T
 
+    def _info_of(self, plugin: T, key: str) -> PluginInfo:
+        """Return what is known of a plugin of this process."""
+        return PluginInfo(self.kind, key, _value_of(plugin), "", "", self.api, state="loaded")
+
     def _hint(self, key: str) -> str:
         incompatible = self._declared(usable_only=False).get(key, ())
         if incompatible:
             return f"{incompatible[0].origin} declares it, but {incompatible[0].error}"
         addon = ADDON_OF.get((self.kind, key))
         return f"{key} comes with {addon}; {install_hint(addon)}" if addon else ""
+
+
+class _Overrides:
+    """See `Registry.overrides`; contextlib costs more to import than a scan."""
+
+    def __init__(self, registry: Registry[Any], plugins: dict[str, Any]) -> None:
+        self._registry = registry
+        self._plugins = plugins
+        self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def __enter__(self) -> None:
+        registry = self._registry
+        for table in (registry._added, registry._loaded):
+            self._before.append((table, {k: table[k] for k in self._plugins if k in table}))
+        for key, plugin in self._plugins.items():
+            registry._added[key] = registry._info_of(plugin, key)
+            registry._loaded[key] = plugin
+
+    def __exit__(self, *error: object) -> None:
+        for table, before in self._before:
+            for key in self._plugins:
+                table.pop(key, None)
+            table.update(before)
+        self._before.clear()
 
 
 _KINDS: dict[str, Registry[Any]] = {}
@@ -236,11 +283,6 @@ def all_infos() -> tuple[PluginInfo, ...]:
             for claims in _tabulate(kind, API_OF.get(kind), declared).values():
                 rows.extend(claims)
     return tuple(rows)
-
-
-def listing(registry: Registry[Any]) -> str:
-    """Return the keys of a registry as one phrase."""
-    return ", ".join(registry) or "none"
 
 
 def _current_scan() -> tuple[Declaration, ...]:

@@ -15,7 +15,7 @@ from hcs_core.storage._roles import (
     Outcome,
     StorageBackend,
 )
-from hcs_core.storage.atomic import atomic_write, sweep_stale
+from hcs_core.storage.atomic import atomic_write, has_ended, process_name, sweep_stale
 
 __all__ = [
     "FORMATS",
@@ -37,7 +37,9 @@ __all__ = [
     "check_key",
     "check_keys",
     "format_for",
+    "has_ended",
     "natural_key",
     "natural_sort",
+    "process_name",
     "sweep_stale",
 ]

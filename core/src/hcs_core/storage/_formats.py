@@ -63,6 +63,15 @@ def format_for(name: str) -> FileFormat:
     return FormatTable().get(name)
 
 
+def image_suffixes() -> tuple[str, ...]:
+    """Return the extensions of the installed formats that hold images."""
+    return tuple(
+        extension
+        for extension, formats in sorted(_formats_by_extension().items())
+        if any(issubclass(file_format, ImageFormat) for file_format in formats)
+    )
+
+
 class FormatTable:
     """The installed formats by extension, imported when the first file is asked for."""
 

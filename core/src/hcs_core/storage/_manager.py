@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hcs_core.storage._formats import image_suffixes
 from hcs_core.storage._roles import STORAGE, Item, Mode, Outcome, StorageBackend
-
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 
 
 class FileManager:
@@ -88,5 +87,5 @@ class FileManager:
     def list_image_files(
         self, folder: str = "", backend: str = "disk", *, recursive: bool = False
     ) -> list[str]:
-        """Return the paths of the images below `folder` in natural order."""
-        return self.list_files(folder, backend, suffixes=IMAGE_SUFFIXES, recursive=recursive)
+        """Return the paths of files of image formats below `folder` in natural order."""
+        return self.list_files(folder, backend, suffixes=image_suffixes(), recursive=recursive)

@@ -154,7 +154,7 @@ class OmeZarrPlate:
         field: str,
         metadata: FieldMetadata,
         *,
-        labels: Sequence[str] = (),
+        labels: Mapping[str, Sequence[tuple[int, int]]] | None = None,
         missing: Sequence[tuple[int, int, int]] = (),
     ) -> None:
         """Write the JSON that makes a field's image and labels visible, the field's last.
@@ -165,14 +165,20 @@ class OmeZarrPlate:
             The field's group, ``"A/02/0"``.
         metadata : FieldMetadata
             What viewers are told of it.
-        labels : sequence of str
-            Names of its labels.
+        labels : Mapping of str to sequence of (t, z), optional
+            Names of its labels, each with its planes that were not written.
         missing : sequence of (t, c, z)
-            Planes that were not written, and that readers would show as zeros: they are
-            listed in the group's attributes under ``hcs.missing_planes``.
+            Planes of the image that were not written.
+
+        Notes
+        -----
+        Readers show planes that were not written as zeros. Those of the image and of each of
+        the labels are listed in that group's attributes under ``hcs.missing_planes``.
         """
-        for name in labels:
-            self._group(f"{field}/labels/{name}", _labels_document(name, metadata))
+        labels = labels or {}
+        for name, planes in labels.items():
+            document = _labels_document(name, metadata)
+            self._group(f"{field}/labels/{name}", document, missing=planes)
         if labels:
             self._group(f"{field}/labels", {"labels": natural_sort(labels)})
         self._group(field, _image_document(metadata), missing=missing)
@@ -244,7 +250,7 @@ class OmeZarrPlate:
         self,
         key: str,
         ome: dict[str, Any] | None,
-        missing: Sequence[tuple[int, int, int]] = (),
+        missing: Sequence[tuple[int, ...]] = (),
         *,
         durable: bool = False,
     ) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, ClassVar, Literal, Self
 
-from hcs_core.errors import CapabilityError, StorageError
+from hcs_core.errors import CapabilityError, KeyExistsError, StorageError
 from hcs_core.registry import Registry
 from hcs_core.storage._values import Region
+from hcs_core.storage.atomic import access_error
 
 Mode = Literal["create", "replace"]
 """Whether saving under a key that is taken is an error, or replaces the old value."""
@@ -45,6 +46,19 @@ class Outcome:
     def ok(self) -> bool:
         """Whether the item was stored."""
         return self.error is None
+
+
+def outcome_of(write: Callable[[], None], key: str, root: str | os.PathLike[str]) -> Outcome:
+    """Write a value and return what became of it: what storage or the system refused is told."""
+    try:
+        write()
+    except KeyExistsError:  # found at once, or when the name was to be taken
+        return Outcome(key, KeyExistsError(key, str(root)))
+    except StorageError as cause:
+        return Outcome(key, cause)
+    except OSError as cause:
+        return Outcome(key, access_error(cause, key))
+    return Outcome(key)
 
 
 class Backend(ABC):

@@ -42,7 +42,8 @@ def atomic_write(
     ----------
     path : path
         The file. Its directory must exist. A link is followed, so that the file it
-        points to is replaced and not the link.
+        points to is replaced and not the link. A file that is replaced hands on its
+        permissions; those of a new one come from the user's umask.
     replace : bool
         Whether an existing file may be replaced.
     durable : bool
@@ -64,12 +65,14 @@ def atomic_write(
     target = os.path.realpath(path)
     temporary = temporary_path(target)
     try:
-        # "x" fails on a name that is taken and leaves the permissions to the user's umask.
+        # "x" fails on a name that is taken.
         file = open(temporary, "x+b")  # noqa: SIM115 - closed below
     except OSError as cause:
         raise access_error(cause, target) from cause
     try:
         with file:
+            if replace:
+                _take_permissions(target, temporary)
             try:
                 yield file
             except OSError as cause:
@@ -99,8 +102,23 @@ def temporary_path(target: str | os.PathLike[str]) -> str:
     folder, name = os.path.split(os.fspath(target))
     if len(os.fsencode(name)) > _MOST_BYTES:
         name = ""
-    unique = f"{_here()}-{os.getpid()}-{secrets.token_hex(4)}"
+    unique = f"{process_name()}-{secrets.token_hex(4)}"
     return os.path.join(folder, f"{name}{_MARK}{unique}")
+
+
+def process_name() -> str:
+    """Return a name for this process that `has_ended` can be asked about later."""
+    return f"{_here()}-{os.getpid()}"
+
+
+def has_ended(process: str) -> bool:
+    """Return whether the process that was called so by `process_name` is known to have ended.
+
+    Nothing is known of a process on another machine or in another container, nor on
+    Windows; then the answer is False, as for one that lives.
+    """
+    where, _, number = process.partition("-")
+    return where == _here() and number.isdecimal() and not _is_alive(int(number))
 
 
 def is_temporary(name: str) -> bool:
@@ -170,6 +188,14 @@ def access_error(cause: OSError, path: str | os.PathLike[str]) -> StoreAccessErr
     return StoreAccessError(cause.errno or 0, cause.strerror or str(cause), os.fspath(path))
 
 
+def _take_permissions(source: str, target: str) -> None:
+    """Give `target` the permissions of `source`, if that is there."""
+    with suppress(FileNotFoundError):
+        wanted = os.stat(source).st_mode & 0o777
+        if os.stat(target).st_mode & 0o777 != wanted:  # some file systems refuse all changes
+            os.chmod(target, wanted)
+
+
 def _publish(temporary: str, target: str, *, replace: bool) -> None:
     if replace:
         os.replace(temporary, target)
@@ -201,9 +227,7 @@ def _link(temporary: str, target: str) -> None:
 
 
 def _is_stale(path: Path, older_than_s: float) -> bool:
-    where, _, rest = path.name.rpartition(_MARK)[2].partition("-")
-    owner = rest.partition("-")[0]
-    if where == _here() and owner.isdecimal() and not _is_alive(int(owner)):
+    if has_ended(path.name.rpartition(_MARK)[2].rpartition("-")[0]):
         return True
     try:
         return time.time() - path.stat().st_mtime > older_than_s

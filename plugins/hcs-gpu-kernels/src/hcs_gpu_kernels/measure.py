@@ -11,10 +11,6 @@ from hcs_gpu_kernels._regions import Regions
 Table = dict[str, Array]
 PixelSize = tuple[float, float] | None
 
-CHANNEL_SUFFIX = "_intensity"
-"""A column describes the image, hence one channel, if and only if its name ends so; all
-other columns depend on the labels alone and are the same for every channel."""
-
 
 def measure_objects(
     image: Array, labels: Array, *, pixel_size_um: tuple[float, float] | None = None

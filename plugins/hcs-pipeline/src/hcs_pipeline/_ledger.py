@@ -11,14 +11,13 @@ OUT/run/
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from hcs_core.errors import StorageError
-from hcs_core.storage import FileManager
+from hcs_core.storage import FileManager, has_ended, process_name
 from hcs_pipeline._plan import PLAN_FORMAT, Plan
 from hcs_pipeline._tables import UnitTables
 from hcs_pipeline.errors import NotARunError
@@ -87,8 +86,7 @@ class Ledger:
     def start(self, plan: Plan, *, started: float) -> None:
         """Write the plan, and that this process runs it."""
         self._save(_PLAN, {**plan.to_json(), "plan_hash": plan.plan_hash})
-        owner = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._save(_RUN, {"started": started, "ended": None, **owner})
+        self._save(_RUN, {"started": started, "ended": None, "process": process_name()})
 
     def finish(self, *, started: float, ended: float, interrupted: bool) -> dict[str, Any]:
         """Write that the run has ended; return the document."""
@@ -219,28 +217,13 @@ def _summary(
 
 def _status(run: Mapping[str, Any], done: int, failed: int, pending: int) -> RunStatus:
     if run.get("ended") is None:
-        return "running" if _is_alive(run) else "interrupted"
+        # On another machine nobody can tell whether the process lives: it is said to run.
+        return "interrupted" if has_ended(run.get("process", "")) else "running"
     if pending or run.get("interrupted"):
         return "interrupted"
     if not failed:
         return "done"
     return "partial" if done else "failed"
-
-
-def _is_alive(run: Mapping[str, Any]) -> bool:
-    """Return whether the process that runs it lives; on another machine nobody can tell.
-
-    Nor on Windows, where signal 0 is Ctrl-C and would end the run.
-    """
-    if os.name == "nt" or run.get("host") != socket.gethostname():
-        return "pid" in run
-    try:
-        os.kill(int(run["pid"]), 0)
-    except (ProcessLookupError, KeyError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _plain(value: Any) -> Any:

@@ -103,11 +103,7 @@ class FunctionStep:
 
     def __post_init__(self) -> None:
         where = f"step {self.name!r}" if self.name else "a step"
-        for option in ("variable_components", "save"):
-            if isinstance(getattr(self, option), str):
-                raise PipelineError(
-                    where, f"{option} must be a list, got {getattr(self, option)!r}"
-                )
+        _check_options(self, where)
         patterns = _by_key(self.func, where)
         last = next(reversed(patterns.values()))[-1].name.rpartition(":")[2].rpartition(".")[2]
         normal = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
 
@@ -21,7 +22,7 @@ from hcs_core.errors import (
 from hcs_core.storage._formats import FormatTable, ImageFormat
 from hcs_core.storage._keys import Folder, check_key, check_keys
 from hcs_core.storage._natural import natural_sort
-from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend
+from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend, outcome_of
 from hcs_core.storage._values import Region
 from hcs_core.storage.atomic import access_error, atomic_write, is_temporary, make_folders
 
@@ -85,7 +86,10 @@ class DiskBackend(StorageBackend):
     ) -> list[Outcome]:
         """Write the values, each to a file of its own that appears when it is complete."""
         check_keys(item.key for item in items)
-        return [self._save(item, mode, durable=durable) for item in items]
+        return [
+            outcome_of(partial(self._save, item, mode, durable=durable), item.key, self.root)
+            for item in items
+        ]
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file under this key."""
@@ -147,24 +151,17 @@ class DiskBackend(StorageBackend):
         except OSError as cause:
             raise access_error(cause, path) from cause
 
-    def _save(self, item: Item, mode: Mode, *, durable: bool) -> Outcome:
+    def _save(self, item: Item, mode: Mode, *, durable: bool) -> None:
         try:
             file_format = self._formats.get(item.key)
-            path = self.local_path(item.key)
-            if mode == "create" and path.exists():
-                raise KeyExistsError(item.key, str(self.root))
-            make_folders(path.parent, durable=durable)
-            with atomic_write(path, replace=mode == "replace", durable=durable) as file:
-                file_format.write(file, item.value, path=item.key)
         except UnknownFormatError as cause:
-            return Outcome(item.key, UnsavableValueError(item.key, "a file", str(cause)))
-        except KeyExistsError:  # found at once, or when the name was to be taken
-            return Outcome(item.key, KeyExistsError(item.key, str(self.root)))
-        except StorageError as cause:
-            return Outcome(item.key, cause)
-        except OSError as cause:
-            return Outcome(item.key, access_error(cause, item.key))
-        return Outcome(item.key)
+            raise UnsavableValueError(item.key, "a file", str(cause)) from cause
+        path = self.local_path(item.key)
+        if mode == "create" and path.exists():
+            raise KeyExistsError(item.key, str(self.root))
+        make_folders(path.parent, durable=durable)
+        with atomic_write(path, replace=mode == "replace", durable=durable) as file:
+            file_format.write(file, item.value, path=item.key)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

@@ -6,16 +6,17 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.errors import InvalidKeyError, KeyExistsError, KeyNotFoundError, StorageError
+from hcs_core.errors import InvalidKeyError, KeyExistsError, KeyNotFoundError
 from hcs_core.storage._keys import Folder, check_keys
 from hcs_core.storage._natural import natural_sort
-from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend
+from hcs_core.storage._roles import Capability, Item, Mode, Outcome, StorageBackend, outcome_of
 from hcs_core.storage._values import Region, checked_pixels
 from hcs_core.storage._zarr_array import (
     create_array,
@@ -62,7 +63,7 @@ class ZarrBackend(StorageBackend):
         check_keys(item.key for item in items)
         if durable:
             self.require(Capability.DURABLE, "wait until an array is on the disk")
-        return [self._save(item, mode) for item in items]
+        return [outcome_of(partial(self._save, item, mode), item.key, self.root) for item in items]
 
     def exists(self, key: str) -> bool:
         """Return whether there is an array under this key."""
@@ -106,21 +107,13 @@ class ZarrBackend(StorageBackend):
         except KeyNotFoundError as cause:
             raise KeyNotFoundError(key, str(self.root)) from cause
 
-    def _save(self, item: Item, mode: Mode) -> Outcome:
-        try:
-            value = checked_pixels(item.value, item.key, "Zarr")
-            path = self._folder.path(item.key)
-            self._check_place(item.key, path)
-            if mode == "create" and node_type(path) in _IS_THERE:
-                raise KeyExistsError(item.key, str(self.root))
-            _write_whole(path, value, replace=mode == "replace")
-        except KeyExistsError:  # found at once, or when the name was to be taken
-            return Outcome(item.key, KeyExistsError(item.key, str(self.root)))
-        except StorageError as cause:
-            return Outcome(item.key, cause)
-        except OSError as cause:
-            return Outcome(item.key, access_error(cause, item.key))
-        return Outcome(item.key)
+    def _save(self, item: Item, mode: Mode) -> None:
+        value = checked_pixels(item.value, item.key, "Zarr")
+        path = self._folder.path(item.key)
+        self._check_place(item.key, path)
+        if mode == "create" and node_type(path) in _IS_THERE:
+            raise KeyExistsError(item.key, str(self.root))
+        _write_whole(path, value, replace=mode == "replace")
 
     def _check_place(self, key: str, path: Path) -> None:
         """Refuse a key inside an array, and one that other arrays lie below."""

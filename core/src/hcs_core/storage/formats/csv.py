@@ -123,6 +123,8 @@ def _quoted(word: str) -> str:
 def _typed(words: tuple[str, ...]) -> NDArray[Any]:
     lines = "".join(f"{word}\n" for word in words)
     text = np.array(words, dtype=np.str_)
+    if lines.count("\n") > len(words):  # a word of several lines is no number
+        return text
     if _INTEGERS.fullmatch(lines):
         for kind in (np.int64, np.uint64):
             try:
