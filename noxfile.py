@@ -170,6 +170,6 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run the main job into ./demo-output, or into the folder that is given."""
+    """Run the main job into a new folder, hcs-demo, hcs-demo-2, ..., or the one that is given."""
     install_all(session)
-    session.run("hcs", "demo", *(session.posargs or ["demo-output"]))
+    session.run("hcs", "demo", *session.posargs)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hcs_core.arrays import FunctionContract, Value, contract_of, numpy
-from hcs_core.errors import ContractError
+from hcs_core.errors import ContractError, NotAFunctionError
 
 
 def test_the_bare_decorator_declares_an_image_to_image_function():
@@ -74,6 +74,37 @@ def test_a_function_without_arguments_is_refused():
         @numpy
         def nothing():
             return 1
+
+
+class Blur:
+    def run(self, plane):
+        return plane
+
+    def __call__(self, plane):
+        return plane
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (Blur().run, "the bound method Blur.run"),
+        (Blur(), "Blur"),
+        (Blur, "the class Blur"),
+        (partial(np.clip, a_min=0), "functools.partial"),
+        (len, "builtin"),
+        (np.zeros(3), "numpy.ndarray"),
+    ],
+)
+@pytest.mark.parametrize("decorator", [numpy, numpy(stack="across")])
+def test_what_is_no_function_is_refused_in_one_line(decorator, other, found):
+    with pytest.raises(NotAFunctionError) as raised:
+        decorator(other)
+    text = str(raised.value)
+    assert isinstance(raised.value, TypeError)
+    assert text.startswith("@numpy decorates functions, got ")
+    assert found in text
+    assert "written with def" in text
+    assert contract_of(other) is None
 
 
 @pytest.mark.parametrize("function", [len, np.max, lambda x: x, partial(len), object()])

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from hcs_core.cli import main
+from hcs_core.cli._console import PipeConsole
 from hcs_core.errors import PluginLoadError
 from hcs_core.kernels import Kernel, KernelLibrary
 from hcs_core.plates import Evidence, IndexBuilder, Listing, PlateIndex, PlateMetadata, PlateReader
@@ -110,11 +111,24 @@ def test_plugins_of_one_kind_can_be_listed(kind: str, show: Show):
     assert {row["kind"] for row in rows} == {"hcs.storage"}
 
 
-def test_an_unknown_kind_says_which_there_are(show: Show):
-    out = show("plugins", "list", "--kind", "stroage")
-    assert "stroage" in out
-    assert "hcs.storage" in out
-    assert json.loads(show("plugins", "list", "--kind", "stroage", "--json")) == []
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_an_unknown_kind_says_which_there_are(
+    as_json: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main(["plugins", "list", "--kind", "stroage", *as_json])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    for text in ("error: ", "'stroage'", "hcs.storage", "hcs.microscopes"):
+        assert text in line
+    assert bool(printed.out) == bool(as_json)
+
+
+def test_a_kind_without_plugins_is_no_error(show: Show, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hcs_core.cli.plugins.all_infos", tuple)
+    assert show("plugins", "list", "--kind", "kernels").count("\n") == 1
+    assert json.loads(show("plugins", "list", "--kind", "kernels", "--json")) == []
 
 
 def test_a_table_in_a_pipe_has_no_colours_and_no_cut_names(show: Show):
@@ -124,6 +138,7 @@ def test_a_table_in_a_pipe_has_no_colours_and_no_cut_names(show: Show):
     assert head.split() == ["kind", "key", "distribution", "version", "state", "value"]
     assert any("hcs_core.storage.backends.disk:DiskBackend" in row for row in rows)
     assert "…" not in out
+    assert not [row for row in (head, *rows) if row.endswith(" ")]
 
 
 def test_kernels_are_listed_by_category(show: Show, libraries: dict[str, Any]):
@@ -141,6 +156,21 @@ def test_the_table_of_kernels_has_a_column_per_framework(show: Show, libraries: 
     assert blur.split()[:5] == ["mine", "filters", "blur", "yes", "-"]
     assert zoom.split()[:5] == ["mine", "geometry", "zoom", "yes", "yes"]
     assert "[px]" in blur, "brackets are text, not a style"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_terminal_is_too_narrow_for_the_names_of_kernels(
+    width: int, show: Show, libraries: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    name = "stack_percentile_normalize"
+    kernel = Kernel(
+        name=name, category="intensity", doc="a long text " * 9, implementations={"numpy": "a:b"}
+    )
+    libraries["mine"] = KernelLibrary("mine", (kernel,))
+    monkeypatch.setattr("hcs_core.cli.kernels.stdout", lambda: PipeConsole(width=width))
+    head, row, *_ = show("kernels", "list").splitlines()
+    assert row.split()[:4] == ["mine", "intensity", name, "yes"]
+    assert ("gives" in head) == (width == 80)
 
 
 def test_without_kernels_it_says_what_brings_them(show: Show, libraries: dict[str, Any]):
@@ -216,3 +246,22 @@ def test_a_plate_is_shown_to_people(show: Show, tmp_path: Path):
         assert text in out
     assert "the metadata is odd" in out
     assert "\x1b" not in out
+    assert not [line for line in out.splitlines() if line.endswith(" ")]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_reader_with_a_bug_is_one_line_of_warning(
+    tmp_path: Path, readers: dict[str, type[PlateReader]], capsys: pytest.CaptureFixture[str]
+):
+    class Broken(TinyReader):
+        @classmethod
+        def detect(cls, listing: Listing) -> Evidence | None:
+            raise ZeroDivisionError("a bug")
+
+    readers["broken"] = Broken
+    with pytest.raises(SystemExit) as ended:
+        main(["plate", "show", str(tmp_path)])
+    assert ended.value.code == 0
+    assert capsys.readouterr().err == (
+        f"warning: plate reader 'broken' could not look at {tmp_path.resolve()}: a bug\n"
+    )

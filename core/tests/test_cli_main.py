@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
@@ -175,11 +177,88 @@ def test_debug_shows_where_an_error_comes_from(
     assert "error: something" in ended.err
 
 
-def test_json_has_no_ascii_escapes_and_no_nan(capsys: pytest.CaptureFixture[str]):
-    print_json({"plate": "Müller µm"})
-    assert "Müller µm" in capsys.readouterr().out
+def test_json_is_ascii_that_reads_back_also_a_name_that_is_not_unicode(
+    capsys: pytest.CaptureFixture[str],
+):
+    document = {"plate": "Müller µm \udcff"}
+    print_json(document)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert json.loads(out) == document
+
+
+def test_json_has_no_nan():
     with pytest.raises(ValueError, match="JSON"):
         print_json({"x": float("nan")})
+
+
+@pytest.mark.parametrize("arguments", [("plate", "show"), ("plate", "show", "a", "--nope")])
+def test_a_usage_error_is_one_line_with_the_help_to_ask_for(arguments: tuple[str, ...], hcs: Hcs):
+    ended = hcs(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith("error: ")
+    assert ended.err.endswith(" (see hcs plate show --help)\n")
+
+
+def test_a_choice_of_many_lines_becomes_one(hcs: Hcs, failing: Callable[[BaseException], None]):
+    failing(click.UsageError("Missing argument. Choose from:\n\tone,\n\ttwo"))
+    assert hcs("fail").err == (
+        "error: Missing argument. Choose from: one, two (see hcs fail --help)\n"
+    )
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line_without_the_place_in_the_code(hcs: Hcs):
+    @click.command("warn")
+    def warn() -> None:
+        warnings.warn("the plate\nis odd", RuntimeWarning, stacklevel=1)
+
+    before = warnings.showwarning
+    with COMMANDS.overrides(warn=warn):
+        ended = hcs("warn")
+    assert (ended.code, ended.out, ended.err) == (0, "", "warning: the plate is odd\n")
+    assert warnings.showwarning is before
+
+
+def run(command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `hcs` through a shell, which can close a stream before it starts."""
+    code = "from hcs_core.cli import main; main()"
+    return subprocess.run(
+        ["sh", "-c", command, sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_an_ascii_terminal_shows_what_it_cannot_spell_as_escapes(tmp_path: Path):
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    done = run('"$0" "$@"', "plate", "show", str(tmp_path / "µ"), **ascii_only)
+    assert done.returncode == 65
+    assert done.stderr.startswith(b"error: no plate at ")
+    assert b"\\" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", [("plugins", "list"), ("plugins", "list", "--json")])
+def test_a_stream_that_is_closed_from_the_start_is_nothing_to_write_to(
+    closing: str, arguments: tuple[str, ...]
+):
+    done = run(f'"$0" "$@" {closing}', *arguments)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert bool(done.stdout) == (closing == "2>&-")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [("plugins", "list"), ("plugins", "list", "--json")])
+def test_a_full_disk_is_one_line(arguments: tuple[str, ...]):
+    done = run('"$0" "$@" >/dev/full', *arguments)
+    assert done.returncode == 75
+    assert done.stderr == b"error: [Errno 28] No space left on device\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")

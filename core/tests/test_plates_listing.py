@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,29 @@ def test_links_to_folders_are_not_followed(tmp_path: Path):
     assert listing.ignored == {"link": 2}
 
 
-def test_a_link_to_a_file_is_a_file_also_when_it_is_dead(tmp_path: Path):
-    touch(tmp_path / "plate" / "a.tif")
-    (tmp_path / "plate" / "b.tif").symlink_to("a.tif")
-    (tmp_path / "plate" / "c.tif").symlink_to("gone.tif")
-    assert sorted(Listing.scan(tmp_path / "plate").folders[""]) == ["a.tif", "b.tif", "c.tif"]
+def test_links_to_files_are_not_followed_dead_ones_neither(tmp_path: Path):
+    plate = tmp_path / "plate"
+    touch(plate / "a.tif")
+    touch(tmp_path / "elsewhere.tif")
+    for name, target in (("b", "a.tif"), ("c", "gone.tif"), ("d", "../elsewhere.tif")):
+        (plate / f"{name}.tif").symlink_to(target)
+    listing = Listing.scan(plate)
+    assert listing.folders == {"": ("a.tif",)}
+    assert listing.ignored == {"link": 3}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs FIFOs")
+def test_what_is_neither_file_nor_folder_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    touch(tmp_path / "a.tif")
+    os.mkfifo(tmp_path / "b.tif")
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("c.tif")
+        listing = Listing.scan(tmp_path)
+    assert listing.folders == {"": ("a.tif",)}
+    assert listing.ignored == {"special": 2}
 
 
 def test_folders_below_the_depth_are_not_listed(tmp_path: Path):

@@ -81,6 +81,16 @@ class ThumbnailReader(TinyReader):
         return IndexBuilder(str(self.root)).build()
 
 
+class MarkedReader(ThumbnailReader):
+    """Says what it looks for, and does not find it."""
+
+    looks_for: ClassVar[str] = "a file called MARK"
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Evidence | None:
+        return None
+
+
 @pytest.fixture
 def readers(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[PlateReader]]:
     """The readers that exist during a test."""
@@ -137,8 +147,53 @@ def test_a_reader_with_a_bug_does_not_stop_the_others(
 
 def test_a_folder_of_other_files_is_no_plate(tmp_path: Path, readers: dict[str, type[PlateReader]]):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(NotAPlateError, match=r"found 1 files, such as notes\.txt; readers: tiny"):
+    with pytest.raises(NotAPlateError, match=r"found 1 file, such as notes\.txt; readers: tiny"):
         open_plate(tmp_path)
+
+
+def test_a_folder_of_links_is_told_so(tmp_path: Path, readers: dict[str, type[PlateReader]]):
+    for number in range(13):
+        (tmp_path / f"A{number + 1:02d}_1_w1.tif").symlink_to("gone.tif")
+    with pytest.raises(NotAPlateError) as raised:
+        open_plate(tmp_path)
+    assert (
+        "found no files, and 13 links, which are not followed; copy the files, or open the folder "
+        "that they point to; readers: tiny"
+    ) in str(raised.value)
+
+
+def test_links_beside_other_files_are_told_too(
+    tmp_path: Path, readers: dict[str, type[PlateReader]]
+):
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "A01_1_w1.tif").symlink_to("gone.tif")
+    with pytest.raises(NotAPlateError, match=r"notes\.txt, and 1 link, which is not followed"):
+        open_plate(tmp_path)
+
+
+def test_only_without_a_reader_of_ours_it_says_what_to_install(
+    tmp_path: Path, readers: dict[str, type[PlateReader]]
+):
+    with pytest.raises(NotAPlateError, match=r"pip install \./core \./plugins/hcs-microscopes"):
+        open_plate(tmp_path)
+    readers["imagexpress"] = MarkedReader
+    with pytest.raises(NotAPlateError) as raised:
+        open_plate(tmp_path)
+    assert str(raised.value).endswith(
+        "Check the folder (imagexpress looks for a file called MARK), "
+        "or name the reader with format="
+    )
+
+
+def test_a_reader_that_was_named_says_what_it_looks_for(
+    folder: Path, readers: dict[str, type[PlateReader]]
+):
+    readers["imagexpress"] = MarkedReader
+    with pytest.raises(NotAPlateError) as raised:
+        open_plate(folder, format="imagexpress")
+    assert "finds no planes" in str(raised.value)
+    assert "a file called MARK" in str(raised.value)
+    assert "pip install" not in str(raised.value)
 
 
 def test_an_empty_folder_is_no_plate(tmp_path: Path, readers: dict[str, type[PlateReader]]):
@@ -206,11 +261,13 @@ def test_a_plane_that_went_after_the_plate_was_opened_is_missing(plate: Plate, f
         plate.read(0)
 
 
-def test_a_dead_link_is_a_missing_plane(folder: Path, readers: dict[str, type[PlateReader]]):
+def test_a_link_to_an_image_is_a_missing_plane(folder: Path, readers: dict[str, type[PlateReader]]):
     (folder / "A01_1_w1.tif").unlink()
-    (folder / "A01_1_w1.tif").symlink_to("gone.tif")
-    with pytest.raises(MissingPlaneError, match=r"A01_1_w1\.tif"):
-        open_plate(folder).read(0)
+    (folder / "A01_1_w1.tif").symlink_to("B02_1_w1.tif")
+    plate = open_plate(folder)
+    assert plate.index.ignored == {}, "this reader does not hand on what the listing left out"
+    with pytest.raises(MissingPlaneError, match="A01, site 1, channel w1"):
+        plate.read(0)
 
 
 def test_planes_of_different_shape_are_no_stack(plate: Plate, folder: Path):

@@ -7,11 +7,13 @@ import math
 import re
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
+from hcs_core.errors import ParameterError
 from hcs_core.testing import Fault, Plane, SyntheticPlate, make_plate
 
 SMALL = SyntheticPlate(
@@ -212,6 +214,38 @@ def test_wrong_requests_are_refused_before_anything_is_written(tmp_path: Path):
     with pytest.raises(ValueError, match="do not fit"):
         make_plate(tmp_path, changed(cells_per_site=500))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"layout": "exprot"}, "layout must be one of export, database, got 'exprot'"),
+        ({"faults": (Fault("lost", FAULTY),)}, "one of missing, truncated, duplicate, shape, got"),  # type: ignore[arg-type]
+        ({"channels": ("DAPI", "核")}, "channels must be printable Latin-1"),
+        ({"channels": ("DAPI", 'a"b')}, "without quotation marks"),
+        ({"channels": ("DAPI", "a\nb")}, "printable"),
+        ({"name": "пластина"}, "name must be printable Latin-1"),
+        ({"name": "../above"}, "name must be a part of a file name"),
+    ],
+)
+def test_a_word_that_cannot_be_used_is_refused_before_anything_is_written(
+    tmp_path: Path, wrong: dict[str, Any], said: str
+):
+    with pytest.raises(ParameterError) as raised:
+        make_plate(tmp_path / "plate", changed(**wrong))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", ["export", "database"])
+def test_names_of_channels_need_not_be_ascii(tmp_path: Path, layout: str):
+    truth = make_plate(tmp_path, changed(layout=layout, channels=("Größe µm", "Noyaux é")))
+    with tifffile.TiffFile(tmp_path / truth.files[FAULTY]) as tiff:
+        assert tiff.pages.first.description.count('"Noyaux é"') == 2
+    if layout == "export":
+        text = (tmp_path / "Synthetic.HTD").read_bytes().decode("latin-1")
+        assert '"WaveName1", "Größe µm"' in text
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path):

@@ -10,6 +10,7 @@
     │   ├── UnknownKernelError      LookupError
     │   ├── FrameworkUnavailableError
     │   ├── ContractError           ValueError
+    │   ├── NotAFunctionError       TypeError
     │   ├── ParameterError          ValueError
     │   ├── UnknownFormatError      LookupError
     │   ├── CapabilityError         TypeError
@@ -160,6 +161,20 @@ class ContractError(UsageError, ValueError):
         return (
             f"a function contract needs at least one {self.role}, each under its own name, "
             f"got {listed(self.names)}"
+        )
+
+
+class NotAFunctionError(UsageError, TypeError):
+    """Something else than a function was given to a decorator of functions."""
+
+    def __init__(self, decorator: str, found: str) -> None:
+        super().__init__(decorator, found)
+        self.decorator, self.found = decorator, found
+
+    def __str__(self) -> str:
+        return (
+            f"@{self.decorator} decorates functions, got {self.found}; "
+            "decorate a function written with def that calls it"
         )
 
 
@@ -373,17 +388,18 @@ class PlateNotFoundError(PlateError, FileNotFoundError):
 
 
 class NotAPlateError(PlateError, ValueError):
-    """No installed reader recognises the folder."""
+    """No installed reader recognises the folder, or the one that does finds no planes."""
 
-    def __init__(self, path: str, found: str, readers: tuple[str, ...]) -> None:
-        super().__init__(path, found, readers)
-        self.path, self.found, self.readers = path, found, readers
+    def __init__(
+        self, path: str, found: str, readers: tuple[str, ...], advice: str = "Check the folder"
+    ) -> None:
+        super().__init__(path, found, readers, advice)
+        self.path, self.found, self.readers, self.advice = path, found, readers, advice
 
     def __str__(self) -> str:
         return (
             f"{self.path} is no plate that an installed reader knows: found {self.found}; "
-            f"readers: {listed(self.readers)}. Check the folder, or install the reader's addon "
-            "(hcs-microscopes)"
+            f"readers: {listed(self.readers)}. {self.advice}"
         )
 
 

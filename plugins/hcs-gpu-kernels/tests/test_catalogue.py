@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import hcs_gpu_kernels
-from hcs_core.kernels import Kernel
+from hcs_core.errors import ParameterError
+from hcs_core.kernels import Kernel, Parameter
 from hcs_gpu_kernels import LIBRARY
 
 KERNELS = pytest.mark.parametrize("kernel", LIBRARY.kernels, ids=lambda kernel: kernel.name)
@@ -40,6 +41,35 @@ def test_declared_defaults_are_the_functions_defaults(kernel: Kernel):
     for parameter in kernel.parameters:
         assert signature.parameters[parameter.name].default == parameter.default
         assert parameter.problem_with(parameter.default) is None
+
+
+@pytest.mark.parametrize(
+    ("kernel", "parameter"),
+    [
+        pytest.param(kernel, parameter, id=f"{kernel.name}-{parameter.name}")
+        for kernel in LIBRARY.kernels
+        for parameter in kernel.parameters
+        if parameter.type in (int, float)
+    ],
+)
+def test_functions_take_what_the_catalogue_declares_and_no_more(
+    kernel: Kernel, parameter: Parameter
+):
+    image = np.random.default_rng(0).integers(0, 1000, (20, 30)).astype(np.uint16)
+    # What else makes the value possible: a pixel size, and an upper percentile of its own.
+    others: dict[str, Any] = {"low": {"high": 100.0}, "high": {"low": 0.0}}.get(parameter.name, {})
+    low, high = parameter.minimum, parameter.maximum
+    step = 1 if parameter.type is int else 1e-4
+    assert low is not None
+    assert high is not None
+    for value, beyond in ((low, low - step), (high, high + step)):
+        if parameter.name == "diameter_um":
+            others = {"pixel_size_um": (value / 20,) * 2}
+        with pytest.raises(ParameterError, match=f"{parameter.name} must be between"):
+            kernel.load()(image, **{parameter.name: parameter.type(beyond)}, **others)
+        if others.get("high") == value or others.get("low") == value:
+            continue  # in range, but the two percentiles must differ
+        kernel.load()(image, **{parameter.name: parameter.type(value)}, **others)
 
 
 @KERNELS

@@ -71,7 +71,7 @@ def test_a_nan_spreads_only_as_far_as_the_kernel():
     assert np.isfinite(blurred[20:]).all()
 
 
-@pytest.mark.parametrize("sigma", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("sigma", [-1.0, float("nan"), float("inf"), "2", None, True])
 def test_impossible_sigmas_are_refused(sigma: float):
     with pytest.raises(ValueError, match="sigma_px must be"):
         gaussian_blur(np.zeros((4, 4), np.uint8), sigma_px=sigma)
@@ -108,6 +108,39 @@ def test_tophat_of_signed_pixels_saturates_where_the_difference_does_not_fit():
     image = np.full((5, 5), -32768, np.int16)
     image[2, 2] = 32767
     assert tophat(image, radius_px=1)[2, 2] == 32767
+
+
+@pytest.mark.parametrize("shape", ["disk", "square"])
+@pytest.mark.parametrize("radius", [5, 7, 12, 13, 14, 40])
+def test_a_footprint_larger_than_the_plane_is_still_scipys(radius: int, shape: str):
+    image = noise("uint16", (7, 13))
+    away = np.arange(-radius, radius + 1)
+    footprint = np.hypot(away[:, None], away) <= radius
+    if shape == "square":
+        footprint[:] = True
+    # Reflected borders are those of pixels that do not count; here written out.
+    padded = np.pad(image.astype(float), radius, constant_values=np.inf)
+    eroded = ndimage.grey_erosion(padded, footprint=footprint, mode="constant", cval=np.inf)
+    eroded = eroded[radius:-radius, radius:-radius]
+    padded = np.pad(eroded, radius, constant_values=-np.inf)
+    opened = ndimage.grey_dilation(padded, footprint=footprint, mode="constant", cval=-np.inf)
+    expected = image - opened[radius:-radius, radius:-radius]
+    np.testing.assert_array_equal(tophat(image, radius_px=radius, shape=shape), expected)
+
+
+def test_no_more_of_a_footprint_is_used_than_the_plane_shows():
+    from hcs_gpu_kernels.primitives import numpy as primitives
+
+    near = primitives._within_reach(primitives.disk(1000), (256, 200))
+    assert near.shape == (2 * 255 + 1, 2 * 199 + 1)
+    assert near.all()
+
+
+@pytest.mark.parametrize("radius", ["25", 2.5, None, -1, 1001])
+def test_impossible_radii_are_refused_in_one_line(radius):
+    with pytest.raises(ValueError, match="radius_px must be") as caught:
+        tophat(np.zeros((4, 4), np.uint8), radius_px=radius)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_footprints_are_refused():

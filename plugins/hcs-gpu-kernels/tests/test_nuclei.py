@@ -11,9 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from hcs_gpu_kernels import count_objects, segment_nuclei
+from hcs_core.testing import SyntheticPlate, make_plate
+from hcs_gpu_kernels import (
+    count_objects,
+    gaussian_blur,
+    percentile_normalize,
+    segment_nuclei,
+    tophat,
+)
 from hcs_gpu_kernels._scale import find_diameter
 from hcs_gpu_kernels._splitting import notch_depth
+from hcs_gpu_kernels.nuclei import _numbered
 
 SHAPE = (300, 400)
 
@@ -161,6 +169,80 @@ def test_a_field_without_nuclei_has_no_labels(name: str, size):
     assert segment_nuclei(empty_fields()[name], **size).max() == 0
 
 
+def tophat_then_blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Prepare a plane as many pipelines do."""
+    return np.asarray(gaussian_blur(tophat(image, radius_px=25), sigma_px=sigma_px))
+
+
+PREPARATIONS = {
+    "top-hat": lambda image: tophat(image, radius_px=25),
+    "blur 1": lambda image: gaussian_blur(image, sigma_px=1),
+    "blur 2": lambda image: gaussian_blur(image, sigma_px=2),
+    "blur 3": lambda image: gaussian_blur(image, sigma_px=3),
+    "top-hat, blur 1": lambda image: tophat_then_blur(image, 1),
+    "top-hat, blur 2": lambda image: tophat_then_blur(image, 2),
+    "percentiles": percentile_normalize,
+}
+PREPARED = pytest.mark.parametrize("prepare", PREPARATIONS.values(), ids=PREPARATIONS)
+SIZES = pytest.mark.parametrize("size", [{"diameter_px": 24.8}, {}], ids=["said", "found"])
+
+
+@PREPARED
+@SIZES
+def test_noise_that_was_smoothed_is_not_nuclei(prepare, size):
+    rng = np.random.default_rng(1)
+    for image in (
+        np.full(SHAPE, 777, np.uint16),
+        rng.normal(1000, 30, SHAPE).astype(np.uint16),
+        rng.normal(1000, 30, SHAPE).astype(np.float32),
+        rng.poisson(20, SHAPE).astype(np.uint16),
+    ):
+        assert segment_nuclei(prepare(image), **size).max() == 0
+
+
+@PREPARED
+@SIZES
+@pytest.mark.parametrize("empty", [True, False])
+def test_sparse_synthetic_fields_keep_their_count_however_prepared(
+    tmp_path: Path, prepare, size, empty: bool
+):
+    sites = [str(site) for site in range(1, 6)]
+    plate = SyntheticPlate(
+        wells=("A01",),
+        sites=len(sites),
+        channels=("DAPI",),
+        z_indexes=1,
+        cells_per_site=(2, 8),
+        empty_fields=tuple(("A01", site) for site in sites) if empty else (),
+    )
+    truth = make_plate(tmp_path / "plate", plate)
+    for plane, file in truth.files.items():
+        labels = segment_nuclei(prepare(read(truth.path / file)), **size)
+        assert labels.max() == truth.counts[plane.well, plane.site], plane
+
+
+def test_dense_fields_keep_their_nuclei_when_smoothed():
+    # Gaps of a sixth of a diameter, and of a quarter.
+    for step in (33, 36):
+        centres = [(y, x) for y in range(20, 290, step) for x in range(20, 390, step)]
+        for prepare in PREPARATIONS.values():
+            labels = segment_nuclei(prepare(field(centres)), diameter_px=28)
+            assert labels.max() == len(centres)
+
+
+def test_a_nucleus_that_a_dark_line_parts_becomes_two_labels():
+    labels = np.zeros((20, 30), np.int32)
+    labels[2:10, 2:10] = 4
+    labels[12:18, 2:10] = 4  # apart from the first
+    labels[2:18, 10:20] = 7  # touches both
+    labels[19, 29] = 7  # a crumb
+    expected = np.zeros((20, 30), np.int32)
+    expected[2:10, 2:10] = 1
+    expected[2:18, 10:20] = 2
+    expected[12:18, 2:10] = 3
+    np.testing.assert_array_equal(_numbered(labels, 2), expected)
+
+
 def test_pixels_that_are_not_finite_are_in_no_nucleus():
     image = field(GRID).astype(np.float32)
     image[40, 40] = np.nan
@@ -187,12 +269,23 @@ def test_labels_are_consecutive_whatever_the_field(centres, diameter):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"diameter_px": 2.0}, "at least 3"),
+        ({"diameter_px": 2.0}, "between 3 and 2000"),
+        ({"diameter_px": 28.0, "diameter_um": 16.0}, "give one of the two"),
+        ({"diameter_px": "28"}, "diameter_px must be a number"),
         ({"diameter_um": 15.0}, "pixel size of the plate is unknown"),
         ({"pixel_size_um": (0.0, 1.0)}, "two lengths above 0"),
         ({"min_area": -0.1}, "min_area"),
         ({"max_concavity": 0.0}, "max_concavity"),
-        ({"pixel_size_um": (10.0, 10.0)}, "at least 3"),
+        (
+            {"pixel_size_um": (13.55, 13.55)},
+            "pixel_size_um must be another: with a pixel size of 13.55 um nuclei of 16 um are "
+            "1.18 pixels wide, too small to segment; give diameter_px if the pixel size is wrong",
+        ),
+        (
+            {"pixel_size_um": (2.0, 2.0), "diameter_um": 5.0},
+            "diameter_um must be another: with a pixel size of 2 um nuclei of 5 um are 2.5 pixels",
+        ),
+        ({"pixel_size_um": (0.001, 0.001)}, "too large to segment"),
     ],
 )
 def test_impossible_sizes_are_refused(arguments, message: str):
@@ -261,3 +354,27 @@ def test_annotated_fields_are_segmented_as_the_annotators_did(shared: Path, size
     assert at_half >= 0.93
     assert at_seven_tenths >= 0.90
     assert np.median(errors) <= 0.05
+
+
+def is_in_one_piece(mask: np.ndarray) -> bool:
+    _, pieces = ndimage.label(mask, np.ones((3, 3)))
+    return bool(pieces == 1)
+
+
+@pytest.mark.parametrize("size", [{"pixel_size_um": (0.645, 0.645)}, {}], ids=["known", "found"])
+def test_every_label_of_the_annotated_fields_is_in_one_piece(shared: Path, size):
+    for path in sorted((shared / "data" / "bbbc039" / "images").glob("*.tif")):
+        labels = segment_nuclei(read(path), **size)
+        for label, box in enumerate(ndimage.find_objects(labels), start=1):
+            assert is_in_one_piece(labels[box] == label), f"{path.name}, label {label}"
+
+
+@PREPARED
+def test_annotated_fields_keep_their_counts_however_prepared(shared: Path, prepare):
+    folder = shared / "data" / "bbbc039" / "images"
+    (empty,) = folder.glob("*_L10_*.tif")
+    assert segment_nuclei(prepare(read(empty)), pixel_size_um=(0.645, 0.645)).max() == 0
+    (dense,) = folder.glob("*_E05_s2_*.tif")
+    # The top-hat parts some clumps: 194 instead of 177, as it did before any blur.
+    labels = segment_nuclei(prepare(read(dense)), pixel_size_um=(0.645, 0.645))
+    assert labels.max() == pytest.approx(177, rel=0.12)

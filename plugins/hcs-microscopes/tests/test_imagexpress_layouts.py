@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import tifffile
 
 from hcs_core.errors import AmbiguousPlateError, DuplicatePlanesError
-from hcs_core.plates import Channel, Listing, PlateIndex
+from hcs_core.plates import Channel, Listing, PlateIndex, open_plate
 from hcs_core.testing import Fault, Plane, SyntheticPlate, make_plate
 from hcs_microscopes.imagexpress import ImageXpressReader
 
@@ -44,6 +45,7 @@ def table(index: PlateIndex) -> dict[str, str]:
         (["P_A01_s1_w1.TIF"], 0.6),
         (["P_A01_s1_w1.TIF", "overlay.tif", "notes.txt", "more.txt"], 0.6),
         (["P_A01.TIF"], 0.3),
+        (["P_A01_s1_w1.TIF", "a.tif", "b.tif"], 0.4),
     ],
 )
 def test_it_is_as_sure_as_what_it_sees(tmp_path: Path, files: list[str], confidence: float):
@@ -58,12 +60,60 @@ def test_it_is_as_sure_as_what_it_sees(tmp_path: Path, files: list[str], confide
         [],
         ["notes.txt", "image.tif"],
         ["P_A01_s1_w1_thumb.TIF"],
-        ["P_A01_s1_w1.TIF", "a.tif", "b.tif"],
+        ["P_A01.TIF", "a.tif", "b.tif"],
+        ["_A01_s1_w1.TIF"],
         ["experiment/run.jdce", "experiment/timepoint0/run_t0_C05_s0_w0.tif"],
     ],
 )
 def test_folders_of_other_files_are_not_its_own(tmp_path: Path, files: list[str]):
     assert ImageXpressReader.detect(Listing.scan(folder_with(tmp_path, *files))) is None
+
+
+@pytest.mark.parametrize(
+    ("others", "confidence", "counted"),
+    [
+        ([f"note_{i}.txt" for i in range(8000)], 0.6, {"other": 8000}),
+        ([f"overlay_{i}.tif" for i in range(45)], 0.4, {"unrecognised": 45}),
+        ([f"overlays/{i}.tif" for i in range(300)], 0.4, {"unrecognised": 300}),
+    ],
+    ids=["texts", "foreign images", "foreign images in a folder of their own"],
+)
+def test_what_else_lies_in_the_folder_hides_no_plate(
+    tmp_path: Path, others: list[str], confidence: float, counted: dict[str, int]
+):
+    planes = [f"P_A{column:02d}_s1_w1{GUID}.tif" for column in range(1, 41)]
+    listing = Listing.scan(folder_with(tmp_path, *others, *planes))
+    evidence = ImageXpressReader.detect(listing)
+    assert evidence is not None
+    assert evidence.confidence == confidence
+    index = ImageXpressReader(listing).index()
+    assert (len(index), index.ignored) == (40, counted)
+
+
+def test_the_reason_says_how_many_of_the_images_it_knows(tmp_path: Path):
+    files = ["P_A01.tif", "P_A01_s1.tif", "a.tif", "b.tif", "P_A01_s1_thumb.tif", "c.TIFF"]
+    evidence = ImageXpressReader.detect(Listing.scan(folder_with(tmp_path, *files)))
+    assert evidence is not None
+    assert evidence.reason == "names such as P_A01_s1.tif, 2 of 5 images"
+
+
+def test_links_of_images_are_no_planes(tmp_path: Path):
+    root = folder_with(tmp_path / "plate", "P_A01_s1_w1.TIF")
+    elsewhere = folder_with(tmp_path / "elsewhere", "P_A02_s1_w1.TIF", "P.HTD")
+    for file in elsewhere.iterdir():
+        (root / file.name).symlink_to(file)
+    index = reader_of(root).index()
+    assert (index.wells, index.ignored) == (("A01",), {"link": 2})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs FIFOs")
+def test_a_fifo_called_htd_does_not_hang(tmp_path: Path):
+    root = folder_with(tmp_path, "P_A01_s1_w1.TIF")
+    os.mkfifo(root / "P.HTD")
+    os.mkfifo(root / "P_A02_s1_w1.TIF")
+    plate = open_plate(root)
+    assert (plate.wells, plate.index.ignored) == (("A01",), {"special": 2})
+    assert plate.metadata.name == "P"
 
 
 def test_a_file_called_htd_that_is_none_is_no_evidence(tmp_path: Path):
@@ -171,9 +221,9 @@ def test_the_htd_nearest_to_the_root_is_the_plate_s(tmp_path: Path):
 
 
 def test_an_htd_that_cannot_be_read_costs_its_names_and_is_said(tmp_path: Path):
-    root = folder_with(tmp_path, "P_A01_w1.TIF")
-    (root / "P.HTD").symlink_to("gone.HTD")
-    index = reader_of(root).index()
+    reader = reader_of(folder_with(tmp_path, "P_A01_w1.TIF", "P.HTD"))
+    (tmp_path / "P.HTD").unlink()
+    index = reader.index()
     assert index.channels == (Channel(0, "w1"),)
     assert index.errors == ("P.HTD cannot be read: channel names and plate size are not known",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hcs_core.plates import open_plate
+from hcs_core.testing import SyntheticPlate, make_plate
 from hcs_microscopes._htd import Htd, is_htd
 from hcs_microscopes._metaseries import parse_metaseries, pixel_size, read_header
 
@@ -175,3 +178,16 @@ def test_any_text_is_parsed_or_says_nothing(text: str):
 def test_a_pixel_size_needs_both_sides():
     assert pixel_size(0.5, None, "um") is None
     assert pixel_size(0.5, 0.25, "um") == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("layout", ["export", "database"])
+def test_names_of_channels_are_latin_1(tmp_path: Path, layout: Literal["export", "database"]):
+    asked = SyntheticPlate(
+        channels=("Größe µm", "Noyaux é"), layout=layout, shape=(64, 64), cells_per_site=1
+    )
+    make_plate(tmp_path, asked)
+    plate = open_plate(tmp_path)
+    names = ("Größe µm", "Noyaux é") if layout == "export" else (None, None)
+    assert tuple(channel.name for channel in plate.channels) == names
+    images = plate.metadata.raw["images"]
+    assert [images[label]["image-name"] for label in ("w1", "w2")] == ["Größe µm", "Noyaux é"]

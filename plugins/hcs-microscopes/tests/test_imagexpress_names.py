@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from hcs_microscopes._imagexpress_names import (
     FolderPlace,
+    NameCounts,
+    count_names,
     one_spelling,
     parse_names,
     place_of_folder,
@@ -67,7 +69,14 @@ def test_thumbnails_are_counted_and_never_planes():
     assert found.others == ("a.tif",)
 
 
+def test_names_are_counted_by_what_they_say():
+    names = ["P_B02.tif", "_B02_s1.tif", "P_B02_s1.TIF", "P_B02_w1_thumb.tif", "a.tiff", "n.txt"]
+    assert count_names(names) == NameCounts(2, 1, 2, "P_B02_s1.TIF")
+    assert count_names(names[:2]) == NameCounts(1, 0, 1, "P_B02.tif")
+
+
 def test_no_names_are_no_planes():
+    assert count_names([]) == NameCounts(0, 0, 0, "")
     found = parse_names([])
     assert (found.names, found.thumbnails, found.others) == ((), 0, ())
 
@@ -100,6 +109,7 @@ def test_a_name_made_by_the_rules_is_read_back(
     name += "_thumb" if thumbnail else ""
     found = parse_names([f"other_{plate}", f"{name}{guid or ''}.{extension}", "last"])
     assert found.thumbnails == thumbnail
+    assert count_names([f"{name}{guid or ''}.{extension}"]).planes == (not thumbnail)
     if not thumbnail:
         assert list(found.names) == [f"{name}{guid or ''}.{extension}"]
         assert (found.plates[0], found.wells[0]) == (plate, well)

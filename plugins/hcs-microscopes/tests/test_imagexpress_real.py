@@ -266,3 +266,22 @@ def test_a_real_image_cut_to_half_costs_its_own_plane(shared: Path, name: str, t
         assert np.array_equal(copy.read(1), plate.read(1))
         assert copy.metadata.pixel_size_um == plate.metadata.pixel_size_um
         assert copy.metadata.shape == plate.metadata.shape
+
+
+OTHERS = (
+    "cellomics-tiff-names", "cq3k-metadata", "cv7000-4timelines-metadata",
+    "cv7000-example-metadata", "cv8000-minimal", "generic-sbs-names",
+    "imagexpress-hcsai-metadata", "leica-matrix-screener", "ome-xml-plates",
+    "ome-zarr-v05-plate-json", "operetta-harmonyv5-phenix", "operetta-harmonyv7-index",
+    "scanr-a", "scanr-metadata-ome",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_plates_of_other_makers_are_not_its_own(shared: Path, name: str):
+    assert ImageXpressReader.detect(Listing.scan(shared / "plates" / name)) is None
+
+
+def test_every_real_plate_is_tried(shared: Path):
+    ours = {Path(name).name for name in SETS if name.startswith("plates/")}
+    assert {path.name for path in (shared / "plates").iterdir()} == ours | set(OTHERS)

@@ -14,7 +14,7 @@ from hcs_core.arrays._contract import (
     Value,
     ValueKind,
 )
-from hcs_core.errors import ContractError
+from hcs_core.errors import ContractError, NotAFunctionError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,6 +58,12 @@ def numpy(
     dtype, stack, context
         As in `FunctionContract`.
 
+    Raises
+    ------
+    NotAFunctionError
+        If it is a bound method, a class, a builtin, a ``functools.partial`` or another
+        object that can be called.
+
     Examples
     --------
     >>> @numpy(stack="across")
@@ -66,6 +72,7 @@ def numpy(
     """
 
     def attach(decorated: F) -> F:
+        _refuse_other_callables(decorated)
         contract = FunctionContract(
             memory_in="numpy",
             memory_out="numpy",
@@ -79,6 +86,17 @@ def numpy(
         return decorated
 
     return attach if function is None else attach(function)
+
+
+def _refuse_other_callables(decorated: object) -> None:
+    """Refuse what has no name of its own to be found by, or takes no attribute."""
+    if inspect.ismethod(decorated):
+        raise NotAFunctionError("numpy", f"the bound method {decorated.__qualname__}")
+    if isinstance(decorated, type):
+        raise NotAFunctionError("numpy", f"the class {decorated.__qualname__}")
+    if inspect.isbuiltin(decorated) or not hasattr(decorated, "__qualname__"):
+        kind = type(decorated)
+        raise NotAFunctionError("numpy", f"an object of type {kind.__module__}.{kind.__qualname__}")
 
 
 def _inputs_of(function: Callable[..., Any], context: tuple[str, ...]) -> tuple[Value, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -58,7 +61,10 @@ def hcs() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
+    _prepare_streams()
+    with _one_line_warnings():
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -70,12 +76,12 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as cause:
-        cause.show()
+        _show_usage(cause)
         if flags[JSON]:
             fail_json(cause.format_message(), cause.exit_code)
         return cause.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        _tell("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; the rest is not wanted.
@@ -91,7 +97,52 @@ def _run(arguments: list[str]) -> int:
 def _report(cause: Exception, exit_code: int, *, debug: bool, as_json: bool) -> int:
     if debug:
         traceback.print_exception(cause)
-    click.echo(f"error: {cause}", err=True)
+    _tell(f"error: {cause}")
     if as_json:
-        fail_json(str(cause), exit_code)
+        with suppress(OSError):  # standard output may be what failed
+            fail_json(str(cause), exit_code)
     return exit_code
+
+
+def _prepare_streams() -> None:
+    """Make sure that saying how it went can never fail after the work is done."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, as `>&-` does: nobody wants to read it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            # An ASCII terminal shows what it cannot spell as \xe9.
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Show warnings to people: without file and line, which say nothing of their data."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        _tell(f"warning: {' '.join(str(message).split())}")
+
+    # Not catch_warnings(), which would forget filters that a plugin sets.
+    before = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _show_usage(cause: click.ClickException) -> None:
+    """Print what click found wrong in one line; `hcs` alone is answered with its help."""
+    if isinstance(cause, click.exceptions.NoArgsIsHelpError):
+        cause.show()
+        return
+    message = " ".join(cause.format_message().split())
+    context = getattr(cause, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    _tell(f"error: {message.removesuffix('.')}{hint}")
+
+
+def _tell(line: str) -> None:
+    # Not click.echo: it takes an ASCII stream for a mistake, and writes UTF-8 into it.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -37,8 +37,12 @@ def common_options(command: F) -> F:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on standard output."""
-    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+    """Print one JSON document on standard output, in ASCII.
+
+    A file name need not be Unicode, nor a terminal able to show what it is written in;
+    escapes are read back as they were.
+    """
+    click.echo(json.dumps(document, allow_nan=False, indent=2))
 
 
 def fail_json(message: str, exit_code: int, **more: Any) -> None:
@@ -48,11 +52,14 @@ def fail_json(message: str, exit_code: int, **more: Any) -> None:
 
 def stdout() -> Console:
     """Return a console for people on standard output; brackets in a text are no markup."""
-    from hcs_core.cli._console import PipeConsole  # 60 ms, which `--json` does not need
+    # 60 ms, which `--json` does not need.
+    from hcs_core.cli._console import PipeConsole, TrimmedFile
 
+    if sys.stdout.isatty():
+        return PipeConsole(highlight=False, markup=False)
     # A pipe has no width; 80 columns would cut file names.
-    width = None if sys.stdout.isatty() else 160
-    return PipeConsole(width=width, highlight=False, markup=False)
+    file = cast("IO[str]", TrimmedFile(sys.stdout))
+    return PipeConsole(file=file, width=160, highlight=False, markup=False)
 
 
 def stderr() -> Console:

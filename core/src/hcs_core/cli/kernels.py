@@ -31,6 +31,10 @@ def list_(as_json: bool) -> None:
 
 
 _JSON_KEYS = ("library", "name", "category", "frameworks", "doc")
+# Names are typed by users, so they stay whole on any terminal; what a kernel gives is left
+# out where it has too few columns to be read.
+_GAP = 2
+_LEAST_DOC = 16
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -60,10 +64,22 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     frameworks = list(dict.fromkeys(name for row in rows for name in row["frameworks"]))
+    columns = {
+        "library": [row["library"] for row in rows],
+        "category": [row["category"] for row in rows],
+        "kernel": [row["name"] for row in rows],
+    } | {name: ["yes" if name in row["frameworks"] else "-" for row in rows] for name in frameworks}
+    widths = {title: max(map(len, (title, *cells))) for title, cells in columns.items()}
+    needed = sum(widths.values()) + _GAP * len(widths)
+    console = stdout()
+    has_doc = console.width - needed >= _LEAST_DOC
+    console.width = max(console.width, needed)  # lines run over the edge, rich cuts no name
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("library", "category", "kernel", *frameworks, "gives"):
-        table.add_column(title)
-    for row in rows:
-        marks = ["yes" if name in row["frameworks"] else "-" for name in frameworks]
-        table.add_row(row["library"], row["category"], row["name"], *marks, row["doc"])
-    stdout().print(table)
+    for title in columns:
+        table.add_column(title, no_wrap=True)
+    if has_doc:
+        table.add_column("gives")
+        columns["gives"] = [row["doc"] for row in rows]
+    for line in zip(*columns.values(), strict=True):
+        table.add_row(*line)
+    console.print(table)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from hcs_core.cli._output import common_options, print_json, stdout
+from hcs_core.errors import UsageError, listed, near
 from hcs_core.registry import PluginInfo, all_infos
+from hcs_core.registry._registry import API_OF
 
 _STYLES = {"loaded": "green", "broken": "red", "conflict": "red", "incompatible": "yellow"}
 
@@ -20,19 +22,24 @@ def plugins() -> None:
 @common_options
 def list_(kind: str | None, as_json: bool) -> None:
     """List every plugin; none is imported."""
-    found = [info for info in all_infos() if _is_kind(info, kind)]
+    infos = all_infos()
+    kinds = sorted({info.kind for info in infos} | {*API_OF})
+    if kind is not None and not any(_is_kind(name, kind) for name in kinds):
+        raise UsageError(
+            f"there is no kind of plugins {kind!r}{near(kind, tuple(kinds))} "
+            f"(available: {listed(kinds)}); pick one of these"
+        )
+    found = [info for info in infos if kind is None or _is_kind(info.kind, kind)]
     if as_json:
         print_json([info.as_dict() for info in found])
-        return
-    if not found:
-        known = ", ".join(sorted({info.kind for info in all_infos()}))
-        click.echo(f"no plugin of kind {kind!r}; kinds: {known}")
-        return
-    _print_table(found)
+    elif not found:
+        click.echo(f"no plugin of the kind {kind} is installed")
+    else:
+        _print_table(found)
 
 
-def _is_kind(info: PluginInfo, kind: str | None) -> bool:
-    return kind is None or kind in (info.kind, info.kind.removeprefix("hcs."))
+def _is_kind(name: str, asked: str) -> bool:
+    return asked in (name, name.removeprefix("hcs."))
 
 
 def _print_table(found: list[PluginInfo]) -> None:

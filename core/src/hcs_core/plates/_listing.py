@@ -29,7 +29,8 @@ class Listing:
         Relative folder (``""`` is the root, ``/`` between parts) to the names of the
         files in it, as the system lists them.
     ignored : Mapping of str to int
-        How many entries were left out, by reason: ``system``, ``hidden``, ``link``.
+        How many entries were left out, by reason: ``system``, ``hidden``, ``link``, and
+        ``special``, which is neither file nor folder.
     """
 
     root: Path
@@ -40,7 +41,8 @@ class Listing:
     def scan(cls, root: str | os.PathLike[str], *, depth: int = MAX_DEPTH) -> Listing:
         """List `root` and `depth` levels below it, without opening or `stat`-ing a file.
 
-        Links to folders are not followed: they may lead out of the plate or in a circle.
+        Links are not followed: they may lead out of the plate or in a circle. FIFOs, sockets
+        and devices are left out: who opens one may wait forever.
 
         Raises
         ------
@@ -90,15 +92,15 @@ def _list_folder(
                 name = entry.name
                 if name[0] == ".":
                     ignored["hidden"] += 1
-                elif entry.is_dir():
-                    if entry.is_symlink():
-                        ignored["link"] += 1
+                elif entry.is_file(follow_symlinks=False):
+                    if name.lower() in _SYSTEM_NAMES:
+                        ignored["system"] += 1
                     else:
-                        below.append(f"{relative}/{name}".lstrip("/"))
-                elif name.lower() in _SYSTEM_NAMES:
-                    ignored["system"] += 1
+                        files.append(name)
+                elif entry.is_dir(follow_symlinks=False):
+                    below.append(f"{relative}/{name}".lstrip("/"))
                 else:
-                    files.append(name)
+                    ignored["link" if entry.is_symlink() else "special"] += 1
     except OSError as cause:
         reason = cause.strerror or str(cause)
         raise PlateNotFoundError(str(root / relative), reason) from cause

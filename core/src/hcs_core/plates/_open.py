@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
-from hcs_core.errors import AmbiguousPlateError, NotAPlateError, PlateNotFoundError, listed
+from hcs_core.errors import (
+    AmbiguousPlateError,
+    HcsError,
+    NotAPlateError,
+    PlateNotFoundError,
+    listed,
+)
 from hcs_core.plates._listing import Listing
 from hcs_core.plates._plate import Plate
 from hcs_core.plates._reader import Evidence, PlateReader
 from hcs_core.registry import Registry
+from hcs_core.registry._registry import ADDON_OF, install_hint
 
 MICROSCOPES: Registry[type[PlateReader]] = Registry("hcs.microscopes", api=1, doc="plate readers")
 
@@ -48,7 +56,10 @@ def open_plate(path: str | os.PathLike[str], format: str = "auto") -> Plate:
     reader = reader_class(listing)
     index = reader.index()
     if not len(index):
-        raise NotAPlateError(str(root), _found(listing), tuple(MICROSCOPES))
+        wanted = _looks_for(reader_class)
+        advice = f"The reader {reader_class.format!r} finds no planes in it"
+        advice += f"; it looks for {wanted}" if wanted else ""
+        raise NotAPlateError(str(root), _found(listing), tuple(MICROSCOPES), advice)
     return Plate(reader, index)
 
 
@@ -61,7 +72,7 @@ def _detect(listing: Listing) -> type[PlateReader]:
             found.append((evidence.confidence, key, evidence))
     found.sort(reverse=True, key=lambda item: item[:2])
     if not found:
-        raise NotAPlateError(str(listing.root), _found(listing), tuple(MICROSCOPES))
+        raise NotAPlateError(str(listing.root), _found(listing), tuple(MICROSCOPES), _advice())
     close = [item for item in found if found[0][0] - item[0] < _MARGIN]
     if len(close) > 1:
         candidates = tuple(f"{key}: {evidence.reason}" for _, key, evidence in close)
@@ -81,6 +92,39 @@ def _ask(key: str, listing: Listing) -> Evidence | None:
 
 
 def _found(listing: Listing) -> str:
-    if not listing.file_count:
-        return "no files"
-    return f"{listing.file_count} files, such as {listed(listing.examples())}"
+    """Return what lies in the folder, and what of it was left out for what it is."""
+    parts = ["no files"]
+    if listing.file_count:
+        parts = [f"{_count(listing.file_count, 'file')}, such as {listed(listing.examples())}"]
+    special, links = listing.ignored.get("special", 0), listing.ignored.get("link", 0)
+    if special:
+        parts.append(f"{special} that are no regular files (FIFOs, sockets, devices)")
+    if links:
+        followed = "which is not followed" if links == 1 else "which are not followed"
+        advice = "copy the files, or open the folder that they point to"
+        parts.append(f"{_count(links, 'link')}, {followed}; {advice}")
+    return ", and ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _advice() -> str:
+    """Return what to do about a folder that no reader knows."""
+    ours = {key: addon for (kind, key), addon in ADDON_OF.items() if kind == "hcs.microscopes"}
+    if not any(key in MICROSCOPES for key in ours):
+        addon = next(iter(ours.values()))
+        return f"Check the folder, or for the readers of {addon} {install_hint(addon)}"
+    wanted: list[str] = []
+    for key in MICROSCOPES:
+        with suppress(HcsError):  # one that cannot be loaded was named when it was asked
+            looks_for = _looks_for(MICROSCOPES[key])
+            wanted += [f"{key} looks for {looks_for}"] if looks_for else []
+    known = f" ({'; '.join(wanted)})" if wanted else ""
+    return f"Check the folder{known}, or name the reader with format="
+
+
+def _looks_for(reader_class: type[PlateReader]) -> str:
+    # Nothing makes a plugin derive from PlateReader, and this is on the way to an error.
+    return str(getattr(reader_class, "looks_for", ""))

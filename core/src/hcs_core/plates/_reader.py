@@ -70,9 +70,18 @@ class PlateReader(ABC):
     ----------
     listing : Listing
         What lies in the plate's folder.
+
+    Attributes
+    ----------
+    format : str
+        Its key.
+    looks_for : str
+        The marker file or the names by which it knows a plate, for a person whose folder
+        it does not know.
     """
 
     format: ClassVar[str]
+    looks_for: ClassVar[str] = ""
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.errors import MissingLibraryError
+from hcs_core.errors import MissingLibraryError, ParameterError
 from hcs_core.testing import _imagexpress_files as names
 from hcs_core.testing._synthetic_cells import Cells, draw_cells, expose, place_cells
 
 Field = tuple[str, str]
 FaultKind = Literal["missing", "truncated", "duplicate", "shape"]
+Layout = Literal["export", "database"]
 
 _DATABASE_FOLDER = "2024-01-31/1001"
 _THUMBNAIL_SHAPE = (64, 80)
@@ -71,7 +72,8 @@ class SyntheticPlate:
     sites, z_indexes, timepoints : int
         How many there are in each well.
     channels : tuple of str
-        Names of the channels; their labels are ``w1``, ``w2``, ...
+        Names of the channels, in Latin-1, as MetaXpress writes them; their labels are
+        ``w1``, ``w2``, ...
     shape : tuple of int
         Height and width of a plane.
     cells_per_site : int, or tuple of two int
@@ -106,7 +108,7 @@ class SyntheticPlate:
     radius_px: tuple[float, float] = (6.0, 9.0)
     empty_fields: tuple[Field, ...] = ()
     pixel_size_um: tuple[float, float] = (0.65, 0.65)
-    layout: Literal["export", "database"] = "export"
+    layout: Layout = "export"
     guids: bool | None = None
     thumbnails: bool | None = None
     faults: tuple[Fault, ...] = ()
@@ -187,7 +189,8 @@ def make_plate(path: str | os.PathLike[str], plate: SyntheticPlate | None = None
     FileExistsError
         If something lies in the folder.
     ValueError
-        If so many cells do not fit, or a fault or an empty field names no part of the plate.
+        If so many cells do not fit, a fault or an empty field names no part of the plate, the
+        layout or the kind of a fault is none of ours, or a name cannot be written.
     """
     plate = plate or SyntheticPlate()
     root = Path(path)
@@ -315,7 +318,7 @@ class _Writer:
             target,
             pixels,
             photometric="minisblack",
-            description=description,
+            description=description.encode("latin-1"),  # tifffile takes a str in ASCII only
             software="MetaSeries",
             metadata=None,
         )
@@ -341,6 +344,10 @@ def _cells_of(plate: SyntheticPlate, place: Field) -> Cells:
 
 
 def _check(plate: SyntheticPlate) -> None:
+    _check_one_of("layout", plate.layout, get_args(Layout))
+    for fault in plate.faults:
+        _check_one_of("the kind of a fault", fault.kind, get_args(FaultKind))
+    _check_names(plate)
     fields, planes = set(plate.fields()), set(plate.planes())
     for place in plate.empty_fields:
         if place not in fields:
@@ -348,6 +355,24 @@ def _check(plate: SyntheticPlate) -> None:
     for fault in plate.faults:
         if fault.plane not in planes:
             raise ValueError(f"the plate has no {fault.plane}; planes are such as {min(planes)}")
+
+
+def _check_one_of(parameter: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ParameterError("make_plate", parameter, value, f"one of {', '.join(known)}")
+
+
+def _check_names(plate: SyntheticPlate) -> None:
+    """Refuse what cannot stand in a file name, or in Latin-1 between quotation marks."""
+    if not plate.name.isprintable() or "/" in plate.name:
+        raise ParameterError("make_plate", "name", plate.name, "a part of a file name")
+    written = {"channels": plate.channels, "name": (plate.name,) * (plate.layout == "export")}
+    for parameter, texts in written.items():
+        for text in texts:
+            fits = text.encode("latin-1", "ignore").decode("latin-1") == text
+            if not fits or not text.isprintable() or '"' in text:
+                wanted = "printable Latin-1 without quotation marks"
+                raise ParameterError("make_plate", parameter, text, wanted)
 
 
 def _thumbnail(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:

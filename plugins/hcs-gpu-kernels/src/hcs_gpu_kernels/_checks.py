@@ -57,10 +57,19 @@ def check_labels(kernel: str, labels: Array) -> Array:
 def check_number(
     kernel: str, name: str, value: float, low: float, high: float = float("inf")
 ) -> None:
-    """Raise `ParameterError` unless ``low <= value <= high``; NaN never is."""
+    """Raise `ParameterError` unless `value` is a number, ``low <= value <= high``; NaN never is."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ParameterError(kernel, name, value, "a number")
     if not low <= value <= high:
         wanted = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
         raise ParameterError(kernel, name, value, wanted)
+
+
+def check_whole_number(kernel: str, name: str, value: int, low: int, high: int) -> None:
+    """Raise `ParameterError` unless `value` is an integer, ``low <= value <= high``."""
+    check_number(kernel, name, value, low, high)
+    if not isinstance(value, int | np.integer):
+        raise ParameterError(kernel, name, value, "a whole number")
 
 
 def for_each_plane(

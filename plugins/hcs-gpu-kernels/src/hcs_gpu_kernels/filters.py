@@ -9,6 +9,7 @@ from hcs_gpu_kernels._checks import (
     Array,
     check_image,
     check_number,
+    check_whole_number,
     for_each_plane,
 )
 from hcs_gpu_kernels.primitives import numpy as primitives
@@ -48,7 +49,7 @@ def gaussian_blur(image: Array, *, sigma_px: float = 1.0) -> Array:
     return for_each_plane(blur, image)
 
 
-_LARGEST_SIGMA_PX = 1e4
+_LARGEST_SIGMA_PX = 1000
 """Beyond it the kernel outgrows every camera, and a typing error would cost hours."""
 
 
@@ -85,7 +86,7 @@ def tophat(image: Array, *, radius_px: int = 25, shape: str = "disk") -> Array:
     .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press (1982).
     """
     image = check_image("tophat", image)
-    check_number("tophat", "radius_px", radius_px, 0, _LARGEST_RADIUS_PX)
+    check_whole_number("tophat", "radius_px", radius_px, 0, _LARGEST_RADIUS_PX)
     if shape not in FOOTPRINTS:
         raise ParameterError("tophat", "shape", shape, f"one of {', '.join(FOOTPRINTS)}")
     make = primitives.disk if shape == "disk" else primitives.square
@@ -104,4 +105,5 @@ def tophat(image: Array, *, radius_px: int = 25, shape: str = "disk") -> Array:
 
 
 _LARGEST_RADIUS_PX = 1000
-"""A disk's cost grows with its area; this one already takes minutes a plane."""
+"""A disk's cost grows with its area; this one takes minutes on a plane of 2048 pixels a side.
+On a smaller plane only as much of it counts as fits over the plane from its corners."""

@@ -3,7 +3,7 @@
 The way of one plane; all lengths in it are multiples of the nuclei's typical diameter:
 
 1. *Background*: the opening of the shrunken plane, smoothed. What stands above is `signal`.
-2. *Foreground*: signal above the noise, above a fraction of the field's typical nucleus,
+2. *Foreground*: signal above the noise (`_noise`), above a fraction of the field's typical nucleus,
    and above the mean of its surroundings, which finds the edges of bright and dim alike.
 3. *Splitting* of what touches, by notches in the outline and dark lines (`_splitting`).
 4. *Edges*: a nucleus ends where its signal has fallen to half of its own level.
@@ -24,6 +24,7 @@ from hcs_gpu_kernels._checks import (
     check_number,
     for_each_plane,
 )
+from hcs_gpu_kernels._noise import CELL, SAMPLE, background_spread, noise_level
 from hcs_gpu_kernels._scale import find_diameter
 from hcs_gpu_kernels._splitting import split_touching, weighted_level
 from hcs_gpu_kernels.primitives import numpy as primitives
@@ -38,11 +39,13 @@ BACKGROUND_WINDOW = 2.0
 """Width of the opening: more than the longest nucleus, less than uneven light's scale."""
 SURROUNDINGS = 0.45
 """Sigma of the local mean: about a radius, so that it sees both sides of an edge."""
-CELL = 1 / 7
-"""Size of a pixel of the shrunken plane, from which both of these are computed."""
 NOISE_LEVELS = 7.0
 """Standard deviations of the smoothed noise. None of 10 million pixels reaches 6, and the
 background is one lower than the pixels' mean, because it is an opening."""
+MOST_RISES = 4
+"""Of the threshold above noise. Each uncovers more of the noise; after three it is all."""
+SAME_NOISE = 1.25
+"""Two measures of the same noise that differ by less agree; on white noise it is 1.1."""
 SHADING = 0.1
 """Share of the background's own range that an opening may leave of it."""
 BRIGHTEST = 1.5
@@ -71,8 +74,10 @@ def segment_nuclei(
     For bright, roughly convex nuclei on a darker background (Hoechst, DAPI, DRAQ5, H2B).
     Uneven light, dim nuclei beside bright ones and bright debris are allowed for. A field
     without nuclei has no labels: noise, gradients and specks are told from nuclei by the
-    noise in the plane itself and by their size. No absolute grey level is used, so
-    exposure, gain and offset of the camera do not matter.
+    noise in the plane itself and by their size, also where a blur with a sigma up to an
+    eighth of the diameter, a top-hat or both came before; only nuclei so close that such a
+    blur leaves no background between them may then be lost. No absolute grey level is
+    used, so exposure, gain and offset of the camera do not matter.
 
     Parameters
     ----------
@@ -80,8 +85,8 @@ def segment_nuclei(
         Integers of at most 32 bits, or floats; not modified. Pixels that are not finite
         are never part of a nucleus.
     diameter_um, diameter_px : float, optional
-        Typical diameter of a nucleus, at least 3 pixels. A mistake of a fifth costs
-        little, one of a half much. Give one of them, or neither: then it is 16
+        Typical diameter of a nucleus, 3 to 2000 pixels. A mistake of a fifth costs
+        little, one of a half much. Give one of them, not both, or neither: then it is 16
         micrometres, or, where the pixel size is unknown too, found in each plane by
         granulometry (`find_diameter`).
     min_brightness : float
@@ -98,14 +103,15 @@ def segment_nuclei(
     Returns
     -------
     array, shape of `image`, int32
-        0 is background; in each plane the nuclei are numbered from 1 without gaps, in the
-        order of their first pixels from top to bottom, and left to right in a row.
+        0 is background; every label is one 8-connected piece. In each plane the nuclei are
+        numbered from 1 without gaps, in the order of their first pixels from top to
+        bottom, and left to right in a row.
 
     Raises
     ------
     DtypeError, ShapeError, ParameterError
-        If an argument is not as described, or `diameter_um` is given and the pixel size
-        is not known.
+        If an argument is not as described, `diameter_um` is given and the pixel size is
+        not known, or nuclei are not 3 to 2000 pixels wide.
     """
     image = check_image(NAME, image)
     check_number(NAME, "min_brightness", min_brightness, 0, 1)
@@ -132,18 +138,37 @@ def _diameter_in_pixels(
     """Return the diameter in pixels that the arguments mean; None: find it in the plane."""
     if pixel_size_um is not None and not all(0 < size < math.inf for size in pixel_size_um):
         raise ParameterError(NAME, "pixel_size_um", pixel_size_um, "two lengths above 0")
-    if diameter_px is None:
-        if pixel_size_um is None:
-            if diameter_um is None:
-                return None
-            wanted = "given as diameter_px where the pixel size of the plate is unknown"
+    if diameter_px is not None:
+        if diameter_um is not None:
+            wanted = "left out where diameter_px is given: give one of the two"
             raise ParameterError(NAME, "diameter_um", diameter_um, wanted)
-        wanted_um = TYPICAL_DIAMETER_UM if diameter_um is None else diameter_um
-        # Pixels that are not square: those of a square one of the same area.
-        diameter_px = wanted_um / math.sqrt(pixel_size_um[0] * pixel_size_um[1])
-        check_number(NAME, "diameter_um in pixels", diameter_px, 3)
-    check_number(NAME, "diameter_px", diameter_px, 3)
-    return diameter_px
+        check_number(NAME, "diameter_px", diameter_px, _LEAST_PX, _MOST_PX)
+        return diameter_px
+    if diameter_um is not None:
+        check_number(NAME, "diameter_um", diameter_um, 0.1, 1000)
+    if pixel_size_um is None:
+        if diameter_um is None:
+            return None
+        wanted = "given as diameter_px where the pixel size of the plate is unknown"
+        raise ParameterError(NAME, "diameter_um", diameter_um, wanted)
+    wanted_um = TYPICAL_DIAMETER_UM if diameter_um is None else diameter_um
+    # Pixels that are not square: those of a square one of the same area.
+    side_um = math.sqrt(pixel_size_um[0] * pixel_size_um[1])
+    found_px = wanted_um / side_um
+    if not _LEAST_PX <= found_px <= _MOST_PX:
+        problem = "small" if found_px < _LEAST_PX else "large"
+        wanted = (
+            f"another: with a pixel size of {side_um:.4g} um nuclei of {wanted_um:g} um are "
+            f"{found_px:.3g} pixels wide, too {problem} to segment; give diameter_px if the "
+            "pixel size is wrong"
+        )
+        if diameter_um is None:
+            raise ParameterError(NAME, "pixel_size_um", tuple(pixel_size_um), wanted)
+        raise ParameterError(NAME, "diameter_um", diameter_um, wanted)
+    return found_px
+
+
+_LEAST_PX, _MOST_PX = 3, 2000
 
 
 def _as_float32(plane: Array) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
@@ -183,7 +208,7 @@ def _segment_plane(
     doubt = SHADING * float(surface.max() - surface.min())
     floor = max(doubt, NOISE_LEVELS * noise_level(smooth, diameter))
     signal = np.subtract(smooth, surface, out=surface)
-    mask = foreground(signal, floor, diameter, min_brightness)
+    mask = _above_noise(signal, floor, diameter, min_brightness)
     labels, areas = primitives.components(mask)
     if areas[1:].max(initial=0) < NUCLEUS_LIKE * _area(diameter):
         return np.zeros(pixels.shape, np.int32)
@@ -226,49 +251,26 @@ def _parabolic_trend(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return trend
 
 
-def noise_level(smooth: NDArray[np.float32], diameter: float) -> float:
-    """Return the standard deviation of the noise in a smoothed plane, grey levels.
+def _above_noise(
+    signal: NDArray[np.float32], floor: float, diameter: float, min_brightness: float
+) -> NDArray[np.uint8]:
+    """Return the foreground after as many rises of `floor` as the background demands.
 
-    From differences of differences between pixels a tenth of a diameter apart. They cancel
-    whatever is linear along y or x there [1]_, but not noise, not even that of an
-    interpolated or compressed picture, which is alike in neighbouring pixels. Of their
-    absolute values a low quantile is taken, which the edges of nuclei do not reach.
-
-    Parameters
-    ----------
-    smooth : array, shape (y, x), float32
-    diameter : float
-        Of a typical nucleus, pixels.
-
-    References
-    ----------
-    .. [1] J. Immerkaer, Computer Vision and Image Understanding 64(2), 300-302 (1996),
-       for neighbouring pixels.
+    A plane that was smoothed has less fine noise than noise. What its fine noise lets
+    through tells: nuclei stand far above the spread of what lies around them, noise does
+    not. Where even the dimmest nucleus to keep does, nothing is changed.
     """
-    # The rounding of a camera to whole grey levels, and that of float32 in the filters.
-    rounding = max(1 / math.sqrt(12), 1e-6 * max(-float(smooth.min()), float(smooth.max())))
-    spacing = max(2, round(diameter / 10))
-    height, width = (length - 2 * spacing for length in smooth.shape)
-    if height < 1 or width < 1:
-        return rounding
-    step = max(1, int(math.sqrt(height * width / _SAMPLE)))
-    left = np.zeros((-(-height // step), -(-width // step)), np.float32)
-    for row, along_y in enumerate(_SECOND_DIFFERENCE):
-        for column, along_x in enumerate(_SECOND_DIFFERENCE):
-            top, side = row * spacing, column * spacing
-            part = smooth[top : top + height : step, side : side + width : step]
-            left += (along_y * along_x) * part
-    noise = float(np.quantile(np.abs(left), 0.25)) / (_QUARTER_OF_NORMAL * _GAIN)
-    return max(noise, rounding)
-
-
-_SECOND_DIFFERENCE = (1, -2, 1)
-_GAIN = 6
-"""Of noise in the second difference along both axes: the root of its squared weights' sum."""
-_QUARTER_OF_NORMAL = 0.3186
-"""A quarter of a standard normal distribution lies within this distance from zero."""
-_SAMPLE = 20_000
-"""Pixels that are enough for a quantile: it is then good to 1 %."""
+    for _ in range(MOST_RISES):
+        mask = foreground(signal, floor, diameter, min_brightness)
+        if not mask.any():
+            break
+        reach = NOISE_LEVELS * background_spread(signal, mask, diameter)
+        if reach <= max(SAME_NOISE * floor, min_brightness * _typical_signal(signal, floor)):
+            break
+        floor = reach
+    else:
+        mask = foreground(signal, floor, diameter, min_brightness)
+    return mask
 
 
 def foreground(
@@ -299,7 +301,7 @@ def foreground(
 
 def _typical_signal(signal: NDArray[np.float32], floor: float) -> float:
     """Return the median signal of nuclei; 0 where nothing is above `floor`."""
-    step = max(1, int(math.sqrt(signal.size / _SAMPLE)))
+    step = max(1, int(math.sqrt(signal.size / SAMPLE)))
     sample = signal[::step, ::step]
     above = sample[sample > floor]
     if not above.size:
@@ -329,16 +331,46 @@ def _to_half_height(
 
 
 def _numbered(labels: NDArray[np.int32], least_px: float) -> NDArray[np.int32]:
-    """Return labels 1, 2, ... in the order of their first pixels, without too small ones."""
-    flat = labels.ravel()
-    where = np.flatnonzero(flat != 0)
-    of = flat[where]
+    """Return labels 1, 2, ... in the order of their first pixels, without too small ones.
+
+    Each is 8-connected. A dim line across a nucleus parts it at half height; a piece that
+    is large enough gets a label of its own.
+    """
+    where, of, first = _first_pixels(labels)
+    strays = primitives.strays(labels, first[first < labels.size])
+    if strays.any():
+        labels = _with_pieces_apart(labels, np.unique(strays[strays > 0]))
+        where, of, first = _first_pixels(labels)
     areas = np.bincount(of, minlength=1)
-    first = np.full(areas.size, flat.size)
-    first[of[::-1]] = where[::-1]  # of several values for one place the last one stays
     kept = np.flatnonzero((areas > 0) & (areas >= least_px))
     number: NDArray[Any] = np.zeros(areas.size, np.int32)
     number[kept[np.argsort(first[kept])]] = np.arange(1, kept.size + 1)
     out = np.zeros(labels.shape, np.int32)
     out.ravel()[where] = number[of]
     return out
+
+
+def _first_pixels(labels: NDArray[np.int32]) -> tuple[Any, Any, Any]:
+    """Return the flat places of all labels' pixels, their labels, and each label's first place.
+
+    A label that does not occur has the plane's size for a place.
+    """
+    flat = labels.ravel()
+    where = np.flatnonzero(flat != 0)
+    of = flat[where]
+    first = np.full(int(of.max(initial=0)) + 1, flat.size)
+    first[of[::-1]] = where[::-1]  # of several values for one place the last one stays
+    return where, of, first
+
+
+def _with_pieces_apart(labels: NDArray[np.int32], broken: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the labels with new ones for all pieces of the broken labels but the largest."""
+    labels = labels.copy()
+    highest = int(labels.max())
+    for label in broken:
+        pieces, areas = primitives.components((labels == label).view(np.uint8))
+        areas[0] = 0  # the background
+        cut_off = (pieces > 0) & (pieces != areas.argmax())
+        labels[cut_off] = pieces[cut_off] + highest
+        highest += areas.size
+    return labels

@@ -28,6 +28,7 @@ from hcs_microscopes._htd import Htd, is_htd
 from hcs_microscopes._imagexpress_names import (
     FolderPlace,
     NamedPlanes,
+    count_names,
     one_spelling,
     parse_names,
     place_of_folder,
@@ -36,8 +37,6 @@ from hcs_microscopes._metaseries import ImageHeader, read_header
 
 T = TypeVar("T")
 
-# Enough names of each folder to know the format; `index` looks at all of them.
-_SAMPLE = 200
 # Seen in MetaSeries properties; the most special first.
 _MODELS = (
     ("IXConfocal", "ImageXpress Micro Confocal"),
@@ -60,6 +59,7 @@ class ImageXpressReader(PlateReader):
     """
 
     format: ClassVar[str] = "imagexpress"
+    looks_for: ClassVar[str] = "an HTD file, or names such as Plate_A01_s1_w1.tif"
 
     @classmethod
     def detect(cls, listing: Listing) -> Evidence | None:
@@ -244,16 +244,22 @@ class ImageXpressReader(PlateReader):
 
 
 def _evidence_of_names(listing: Listing) -> Evidence | None:
-    """Return how much the names look like those of MetaXpress."""
-    samples = [parse_names(names[:_SAMPLE]) for names in listing.folders.values()]
-    planes = sum(len(sample.names) for sample in samples)
-    foreign = sum(_reasons(sample).get("unrecognised", 0) for sample in samples)
-    if not planes or foreign > planes:
-        return None
-    example = min(name for sample in samples for name in sample.names)
-    numbered = any(any(sample.sites) or any(sample.waves) for sample in samples)
+    """Return how much the names look like those of MetaXpress.
+
+    All names count, for the planes may lie among thousands of a user's own files.
+    """
+    counts = [count_names(names) for names in listing.folders.values()]
+    planes = sum(count.planes for count in counts)
+    numbered = sum(count.numbered for count in counts)
+    foreign = sum(count.foreign for count in counts)
     # Many programs write plate_B02.tif; a site or a wave says more.
-    return Evidence(0.6 if numbered else 0.3, f"names such as {example}")
+    if not planes or (foreign > planes and not numbered):
+        return None
+    best = max(counts, key=lambda count: (bool(count.numbered), bool(count.planes)))
+    reason = f"names such as {best.example}"
+    if foreign > planes:
+        return Evidence(0.4, f"{reason}, {planes} of {planes + foreign} images")
+    return Evidence(0.6 if numbered else 0.3, reason)
 
 
 def _not_images(listing: Listing) -> Iterator[tuple[str, str]]:

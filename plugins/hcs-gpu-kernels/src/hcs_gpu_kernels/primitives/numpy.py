@@ -88,9 +88,26 @@ def opening(plane: Plane, footprint: NDArray[np.uint8]) -> Plane:
     same as reflecting the border.
     """
     if plane.dtype.name in _MORPHOLOGY_DTYPES:
+        footprint = _within_reach(footprint, plane.shape)
         opened: Plane = cv2.dilate(cv2.erode(plane, footprint), footprint)
         return opened
     return opening(as_float(plane), footprint).astype(plane.dtype)
+
+
+def _within_reach(footprint: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the middle of a footprint: no two pixels of a plane are further apart."""
+    middle = (length // 2 for length in footprint.shape)
+    near = (
+        slice(max(0, centre - length + 1), centre + length)
+        for centre, length in zip(middle, shape, strict=True)
+    )
+    return np.ascontiguousarray(footprint[tuple(near)])
+
+
+def dilation(plane: Plane, footprint: NDArray[np.uint8]) -> Plane:
+    """Return the largest value under the footprint around each pixel."""
+    dilated: Plane = cv2.dilate(plane, footprint)
+    return dilated
 
 
 def histogram16(plane: Plane) -> NDArray[np.int64]:
@@ -132,6 +149,16 @@ def shrink(plane: Plane, factor: int) -> Plane:
     return smaller
 
 
+def box_means(plane: Plane, size_px: int) -> Plane:
+    """Return the mean of every square of `size_px` pixels that lies inside a float plane.
+
+    Shape ``(y - size_px + 1, x - size_px + 1)``; the square is no larger than the plane.
+    """
+    height, width = (min(size_px, length) for length in plane.shape)
+    means: Plane = cv2.blur(plane, (width, height), anchor=(0, 0))
+    return means[: plane.shape[0] - height + 1, : plane.shape[1] - width + 1]
+
+
 def enlarge(plane: Plane, shape: tuple[int, ...]) -> Plane:
     """Return the plane stretched to `shape`, interpolated linearly between pixel centres."""
     larger: Plane = cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
@@ -150,6 +177,17 @@ def components(mask: NDArray[np.uint8]) -> tuple[Plane, NDArray[np.int64]]:
     labels: Plane
     count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)
     return labels, np.bincount(labels.ravel(), minlength=count)
+
+
+def strays(labels: NDArray[np.int32], seeds: Plane) -> NDArray[np.int32]:
+    """Return only the labels' pixels to which no way within the label leads from its seed.
+
+    `seeds` are flat indices of one pixel of each label; ways are 8-connected.
+    """
+    left = labels.copy()
+    for y, x in zip(*(axis.tolist() for axis in np.divmod(seeds, labels.shape[1])), strict=True):
+        cv2.floodFill(left, None, (x, y), 0, flags=8)
+    return left
 
 
 def tidy(
