@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ def make_toy_plate(tmp_path: Path, toy_plugins: None) -> Callable[..., ToyPlate]
         timepoints: int = 1,
         content: Callable[[str, int, int, int, int], Pixels] = plane,
         projections: Container[str] = (),
-        leave_out: Container[tuple[str, str]] = (),
+        leave_out: Sequence[tuple[str, str]] = (),
     ) -> ToyPlate:
         root = tmp_path / "plate"
         root.mkdir()
