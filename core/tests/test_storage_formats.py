@@ -460,9 +460,10 @@ def test_a_damaged_tiff_raises_nothing_but_corrupt(kind):
         for read in (read_tiff, read_plane):
             with contextlib.suppress(CorruptDataError):
                 found.append(read(bytes(damaged)).shape)
+    assert all(map(math.prod, found)), "no pixels are no image"
     # Not every byte matters: a reader that refused all files would be of no use.
-    assert found.count(NOISE[:2].shape) > 1
-    assert found.count(NOISE[0].shape) > 1
+    assert NOISE[:2].shape in found
+    assert NOISE[0].shape in found
 
 
 @pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "packbits", "lzma", "jpeg"])

@@ -162,6 +162,8 @@ def _native(array: NDArray[Any]) -> NDArray[Any]:
 def _check_complete(page: Any, size: int, path: str) -> None:
     """Refuse a page whose pixels do not all lie in the file: tifffile would fill in zeros."""
     counts = page.databytecounts
+    if not counts or not math.prod(page.shape) or page.dtype is None:
+        raise CorruptDataError(path, "TIFF", "a page of it has no pixels, or of no known kind")
     for offset, count in zip(page.dataoffsets, counts, strict=True):
         if not count or offset + count > size:
             reason = f"it ends at byte {size}, its pixels at byte {offset + count}"
