@@ -27,6 +27,7 @@ def make_toy_plate(tmp_path: Path, toy_plugins: None) -> Callable[..., ToyPlate]
         content: Callable[[str, int, int, int, int], Pixels] = plane,
         projections: Container[str] = (),
         leave_out: Sequence[tuple[str, str]] = (),
+        leave_out_sites: Container[tuple[str, int]] = (),
     ) -> ToyPlate:
         root = tmp_path / "plate"
         root.mkdir()
@@ -34,7 +35,7 @@ def make_toy_plate(tmp_path: Path, toy_plugins: None) -> Callable[..., ToyPlate]
         for well in wells:
             for key in np.ndindex(sites, channels, z_indexes, timepoints):
                 site, channel, z, t = (number + 1 for number in key)
-                if (well, f"w{channel}") in leave_out:
+                if (well, f"w{channel}") in leave_out or (well, site) in leave_out_sites:
                     continue
                 if f"w{channel}" in projections:
                     z = 0  # the instrument's own; the same file for each z of the loop

@@ -138,7 +138,7 @@ class ChainRun:
         self._is_projected |= contract.stack == "across" and bool(self._step.variable)
         for value, output in zip(contract.outputs, outputs, strict=True):
             if value.kind == "image":
-                image = _checked_image(loaded, output, first)
+                image = _checked_image(loaded, output, first if image is None else image)
             elif value.kind == "labels":
                 self._take_labels(loaded, output, first, group)
             else:
@@ -225,7 +225,9 @@ def _checked_image(loaded: LoadedCall, image: Any, before: NDArray[Any]) -> NDAr
     if policy not in ("native", image.dtype.name):
         raise TypeError(f"{name} returned {image.dtype}, its contract promises {policy}")
     _check_planes(name, contract, image, before)
-    return image
+    result = image.view()
+    result.flags.writeable = False  # as the planes that are read
+    return result
 
 
 def _checked_labels(loaded: LoadedCall, labels: Any, before: NDArray[Any]) -> NDArray[np.int32]:

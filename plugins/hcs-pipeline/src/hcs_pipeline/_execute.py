@@ -96,8 +96,8 @@ def execute(
     opened = plate or open_plate(plan.plate, plan.format)
     if opened.index.fingerprint() != plan.fingerprint:
         raise PlanStaleError(plan.plate)
-    _claim(Path(plan.output))
     run = _Run(plan, opened, observer)
+    _claim(Path(plan.output))
     try:
         run.do()
     finally:
@@ -136,13 +136,13 @@ class _Run:
                 runner = UnitRunner(self.plan, self.plate)
                 for unit in self.plan.units:
                     self._run_unit(runner, unit)
+                self._finish(started, interrupted=False)
             except KeyboardInterrupt:
                 self._finish(started, interrupted=True)
                 raise
             except Exception as cause:
                 self._finish_after(cause, started)
                 raise
-            self._finish(started, interrupted=False)
 
     def _finish_after(self, cause: Exception, started: float) -> None:
         """Make visible what can be after an error that ends the run, such as a full disk."""
@@ -157,8 +157,7 @@ class _Run:
         if interrupted:
             # Ctrl-C may fall between a unit's record on disk and ours; the disk is right.
             self._states = self.ledger.states()
-            for path in list(self._written):
-                self._publish(path)
+            self._publish_interrupted()
         done = {n for n, state in self._states.items() if state.status == "done"}
         self._output.finish()
         fold_tables(self.plan, self.ledger, done)
@@ -200,8 +199,8 @@ class _Run:
             state = self._run_steps(runner, unit)
         except Exception as cause:  # noqa: BLE001  what a kernel or a file does is its unit's
             state = self._failed(unit, cause)
-        self._publish_fields(unit, state)
         self.ledger.record(state)
+        self._publish_fields(unit, state)
         self._states[unit.number] = state
         if self._observer is not None:
             self._observer(state)
@@ -233,6 +232,17 @@ class _Run:
             self._waiting[field.path] -= 1
             if not self._waiting[field.path]:
                 self._publish(field.path)
+
+    def _publish_interrupted(self) -> None:
+        """Make every field visible with those of its units that are recorded as done."""
+        by_path: dict[str, list[UnitState]] = defaultdict(list)
+        for unit in self.plan.units:
+            if unit.number in self._states:
+                for field in self._output.fields_of(unit).values():
+                    self._fields[field.path] = field
+                    by_path[field.path].append(self._states[unit.number])
+        for path, states in by_path.items():
+            self._output.publish(self._fields[path], states)
 
     def _publish(self, path: str) -> None:
         self._output.publish(self._fields[path], self._written.pop(path))

@@ -172,6 +172,7 @@ class Flow:
         flow.chains.append(PlannedChain(numbers, tuple(resolved.call for resolved in calls)))
         flow.shapes.append(shape)
         channels = self._channels(step, numbers)
+        self._check_chain(step, named, shape)
         made: set[str] = set()
         for name, contract in named:
             taken = channels if shape.takes_image else None
@@ -183,9 +184,26 @@ class Flow:
             if contract.stack == "across":
                 self._project(step, name, channels, ends_in_image=shape.ends_in_image)
         if shape.makes_labels:
-            self._note_labels(step, channels)
+            self._note_labels(step, shape, channels)
         flow.outputs |= made - {"image"}
         flow.outputs |= {"image"} if shape.ends_in_image else set()
+
+    def _check_chain(
+        self, step: FunctionStep, calls: Sequence[tuple[str, FunctionContract]], shape: ChainShape
+    ) -> None:
+        """Refuse what a chain has no room or no source for."""
+        for name, contract in calls:
+            for kind in ("image", "labels"):
+                if sum(value.kind == kind for value in contract.outputs) > 1:
+                    self._problem(step, f"{name} makes several {kind}; a step has room for one")
+            if not shape.takes_image and contract.input_of_kind("image") is not None:
+                first = calls[0][0]
+                message = (
+                    f"{name} takes an image, but the chain begins with {first}, which takes none"
+                )
+                self._problem(step, f"{message}; make it a step of its own")
+        if len(set(shape.tables)) < len(shape.tables):
+            self._problem(step, "a function measures the same twice in one chain; leave one out")
 
     def _check_inputs(
         self,
@@ -231,15 +249,25 @@ class Flow:
             drawn = f"{source} was drawn on an image with other planes ({_without(info.gone)})"
             self._problem(step, f"{drawn} than this step's; put the projection before both")
 
-    def _note_labels(self, step: FunctionStep, channels: frozenset[int]) -> None:
+    def _note_labels(self, step: FunctionStep, shape: ChainShape, channels: frozenset[int]) -> None:
+        """Note where a chain's labels lie: on the image it takes, or where those it takes lie."""
         known = self.labels.get(step.name)
+        image = self._image
+        if not shape.takes_image:
+            source = self.labels.get(shape.labels[0]) if shape.labels else None
+            if source is None:
+                return  # what is wrong with its input has been told
+            image = source.image
+            by_channel = step.group_by == "channel"
+            channels = source.channels & channels if by_channel else source.channels
         together = channels | (known.channels if known else frozenset())
-        gone = {self._image.gone_from(channel) for channel in channels}
+        gone = {image.gone_from(channel) for channel in channels}
         gone |= {known.gone} if known else set()
         if len(gone) > 1:
             message = "its labels would be drawn on some channels with a projection, on others"
             self._problem(step, f"{message} without; draw them in two steps")
-        self.labels[step.name] = LabelsInfo(self._image, together, min(gone, key=sorted))
+        if gone:
+            self.labels[step.name] = LabelsInfo(image, together, min(gone, key=sorted))
 
     def _project(
         self,
@@ -255,6 +283,9 @@ class Flow:
             advice = 'say variable = ["z_index"], or another component'
             self._problem(step, f"{why}; {advice}", severity="warning")
             return
+        if "channel" in components and len({self._image.gone_from(c) for c in channels}) > 1:
+            message = "it joins channels of which some are projected and others not"
+            self._problem(step, f"{message}; project all of them before")
         if step.group_by not in (None, "channel"):
             self._problem(step, f"a projection cannot be grouped by {step.group_by}")
         if not ends_in_image:

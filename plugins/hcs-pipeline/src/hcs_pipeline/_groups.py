@@ -10,9 +10,12 @@ from hcs_core.arrays import FunctionContract
 from hcs_core.plates import Component
 from hcs_pipeline._plan import PlannedStep
 
+NO_Z = -1
+"""The z of a projection that the instrument made: it belongs to no z plane."""
+
 
 class Key(NamedTuple):
-    """Which plane of a unit: dense numbers, 0 where a projection removed the component."""
+    """Which plane of a unit: dense numbers, 0 where a step's projection removed the component."""
 
     site: int
     channel: int

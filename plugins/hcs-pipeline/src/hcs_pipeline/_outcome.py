@@ -55,10 +55,10 @@ def save_problems(steps: Steps, broken: Collection[str]) -> Iterator[Problem]:
 
 
 def name_problems(steps: Sequence[PlannedStep]) -> Iterator[Problem]:
-    """Yield which saved labels would lie in one folder, also where case does not count."""
+    """Yield which labels would have one name, in the tables or as folders without case."""
     taken: dict[str, str] = {}
     for step in steps:
-        for _, name in step.label_names if step.saves_labels else ():
+        for _, name in step.label_names:
             other = taken.setdefault(name.casefold(), step.name)
             if other != step.name:
                 message = f"its labels {name!r} are called as those of step {other!r}"
@@ -77,10 +77,11 @@ def choose_image(
     for position, (step, walked) in enumerate(steps):
         if _saves(step, "image"):
             return _whole_image(position, step, walked.image_after, index)
-    for position, (step, walked) in enumerate(steps):
+    for position, (step, _) in enumerate(steps):
         if _saves(step, "labels") and step.name in flow.labels:
-            drawn_on = _alike(walked.image_before, flow.labels[step.name].gone)
-            return (_saved(position - 1, drawn_on, index) if drawn_on.channels else None), []
+            drawn = _drawn_at(position, steps)
+            drawn_on = _alike(steps[drawn][1].image_before, flow.labels[step.name].gone)
+            return (_saved(drawn - 1, drawn_on, index) if drawn_on.channels else None), []
     measures = any("table" in walked.outputs for _, walked in steps)
     if not measures and "image" in steps[-1][1].outputs:
         step, walked = steps[-1]
@@ -139,6 +140,17 @@ def _whole_image(
         message = f"the image cannot be saved: {others} has other planes than"
         return None, [Problem("fatal", f"{message} {same.channels[0].title}", step.name)]
     return _saved(position, same, index), []
+
+
+def _drawn_at(position: int, steps: Steps) -> int:
+    """Return the position of the step on whose image a step's labels were first drawn."""
+    while not steps[position][1].takes_image:
+        sources = {labels_step(source) for source in steps[position][0].inputs.values()}
+        earlier = [at for at in range(position) if steps[at][0].name in sources]
+        if not earlier:
+            break  # it takes labels that no step makes, which has been told
+        position = earlier[0]
+    return position
 
 
 def _alike(image: ImageInfo, gone: frozenset[Component]) -> ImageInfo:

@@ -176,7 +176,7 @@ class PlateOutput:
             kinds = ", ".join(sorted({plane.dtype.name for plane in planes.values()}))
             raise TypeError(f"no dtype holds the channels exactly: they are {kinds}")
         placed = {
-            (key.timepoint, image.numbers.index(key.channel), key.z_index): plane.astype(
+            (key.timepoint, image.numbers.index(key.channel), _z(key)): plane.astype(
                 dtype, copy=False
             )
             for key, plane in planes.items()
@@ -198,11 +198,16 @@ class PlateOutput:
             by_name: dict[str, dict[tuple[int, int], NDArray[Any]]] = defaultdict(dict)
             for key, plane in values.labels.get(step.name, {}).items():
                 if key.site == site and key.channel in names:
-                    by_name[names[key.channel]][key.timepoint, key.z_index] = plane
+                    by_name[names[key.channel]][key.timepoint, _z(key)] = plane
             for name, planes in by_name.items():
                 self._store.write_labels(field.path, name, planes, size=step.label_size)
                 written[name] = sorted(planes)
         return written
+
+
+def _z(key: Key) -> int:
+    """Return where a plane lies along z: the instrument's projection is the one plane there is."""
+    return max(key.z_index, 0)
 
 
 def _ranges(
@@ -239,10 +244,11 @@ def fold_tables(plan: Plan, ledger: Ledger, done: Collection[int]) -> None:
     in_order = plan.unit_by == _ROW_ORDER[: len(plan.unit_by)]
     folder = Path(plan.output) / TABLES
     folder.mkdir(exist_ok=True)
-    empty = {"images": "well,site,path\n", "objects": "well,site,label\n"}
-    if not plan.tables:
-        del empty["objects"]
     units = [unit for unit in plan.units if unit.number in done]
+    empty = {"images": "well,site,path\n", "objects": "well,site,label\n"}
+    measured = any(ledger.part(unit.number, "objects").is_file() for unit in units)
+    if not plan.tables or (units and not measured):
+        del empty["objects"]  # nothing describes objects
     for name, header in empty.items():
         wells: dict[str, list[Path]] = defaultdict(list)
         for unit in units:

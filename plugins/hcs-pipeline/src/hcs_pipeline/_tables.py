@@ -19,7 +19,7 @@ from hcs_core.errors import HcsError
 from hcs_core.kernels import PER_CHANNEL_SUFFIX
 from hcs_core.plates import PlateIndex
 from hcs_pipeline._fields import well_path
-from hcs_pipeline._groups import Key
+from hcs_pipeline._groups import NO_Z, Key
 from hcs_pipeline._plan import Plan, PlannedTable, PlannedUnit
 from hcs_pipeline._values import Table, TablePart
 
@@ -86,10 +86,15 @@ def _check(part: TablePart) -> None:
     if LABEL not in part.table and count != 1:
         reason = f"its table has {count} rows: one is of an image, objects have a column label"
         raise MeasureError(part.step, reason)
+    if LABEL in part.table and part.table[LABEL].dtype.kind not in "iu" and count:
+        raise MeasureError(part.step, "the labels of its table are not integers")
     taken = sorted(_OURS.intersection(part.table))
     if taken:
         reason = f"its table has columns of ours ({', '.join(taken)}); give them other names"
         raise MeasureError(part.step, reason)
+    odd = [name for name in part.table if not name.isprintable() or not name]
+    if odd:
+        raise MeasureError(part.step, f"{odd[0]!r} cannot be a column's name")
 
 
 class _Names:
@@ -111,8 +116,9 @@ class _Names:
 
     def z_index(self, part: TablePart) -> str:
         """Return the z plane that a table was made of; empty after a projection."""
-        is_projected = self._table(part).is_projected
-        return "" if is_projected else self._index.z_indexes[part.key.z_index]
+        if self._table(part).is_projected or part.key.z_index == NO_Z:
+            return ""
+        return self._index.z_indexes[part.key.z_index]
 
     def objects(self, part: TablePart) -> str:
         """Return what the objects of a table are called: as their labels in the plate."""
@@ -183,17 +189,22 @@ def _side_by_side(names: _Names, parts: Sequence[TablePart]) -> Columns:
         if LABEL in rows and not np.array_equal(rows[LABEL], part.table[LABEL][order]):
             raise MeasureError(part.step, "it measured other objects than the steps before it")
         for name, column in part.table.items():
-            _put(rows, part, names.object_column(part, name), column[order])
+            # The shape of an object is the same in every channel that it is measured in.
+            is_shape = not name.endswith(PER_CHANNEL_SUFFIX)
+            title = names.object_column(part, name)
+            _put(rows, part, title, column[order], may_repeat=is_shape)
     return rows
 
 
-def _put(rows: Columns, part: TablePart, name: str, column: NDArray[Any]) -> None:
-    """Put a column beside others; one of the same name must say the same."""
+def _put(
+    rows: Columns, part: TablePart, name: str, column: NDArray[Any], *, may_repeat: bool
+) -> None:
+    """Put a column beside others; one of the same name is refused, or must say the same."""
     known = rows.setdefault(name, column)
-    if known is not column and not _same(known, column):
+    if known is not column and not (may_repeat and _same(known, column)):
         reason = (
-            f"its column {name!r} differs from one of that name that is there already; "
-            f"a column of one channel ends in {PER_CHANNEL_SUFFIX!r}, others need their own name"
+            f"there is a column {name!r} of another function already; a column of one channel "
+            f"ends in {PER_CHANNEL_SUFFIX!r}, others need their own name"
         )
         raise MeasureError(part.step, reason)
 
@@ -217,7 +228,8 @@ def _image_rows(
         for part in parts:
             if (part.key.site, part.key.timepoint) == (site, timepoint):
                 for name, column in part.table.items():
-                    _put(columns, part, names.image_column(part, name), column)
+                    title = names.image_column(part, name)
+                    _put(columns, part, title, column, may_repeat=False)
         blocks.append(columns)
     return stacked(blocks)
 
@@ -225,20 +237,29 @@ def _image_rows(
 def stacked(blocks: Sequence[Table]) -> Columns:
     """Return tables below each other; a column that one lacks is empty there.
 
-    Empty is NaN among numbers, and the empty text among words.
+    Empty is NaN among floats. Integers become words there, with the empty text for none:
+    as floats they would lose digits.
     """
     names = list(dict.fromkeys(name for block in blocks for name in block))
-    return {
-        name: np.concatenate([_column(block, name, blocks) for block in blocks]) for name in names
-    }
+    return {name: np.concatenate(_columns(name, blocks)) for name in names}
 
 
-def _column(block: Table, name: str, blocks: Sequence[Table]) -> NDArray[Any]:
-    if name in block:
-        return block[name]
-    count = len(next(iter(block.values())))
-    kind = next(other[name].dtype.kind for other in blocks if name in other)
-    return np.full(count, "") if kind == "U" else np.full(count, np.nan)
+def _columns(name: str, blocks: Sequence[Table]) -> list[NDArray[Any]]:
+    """Return one column of all tables."""
+    found = [block.get(name) for block in blocks]
+    there = [column for column in found if column is not None]
+    if len(there) == len(found):
+        return there
+    counts = [len(next(iter(block.values()))) for block in blocks]
+    if all(column.dtype.kind == "f" for column in there):
+        return [
+            np.full(count, np.nan) if column is None else column
+            for count, column in zip(counts, found, strict=True)
+        ]
+    return [
+        np.full(count, "") if column is None else column.astype(np.str_)
+        for count, column in zip(counts, found, strict=True)
+    ]
 
 
 def group_path(well: str, number: int) -> str:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hcs_pipeline._groups import ChainShape, Group, Key, groups, labels_key
+from hcs_pipeline._groups import NO_Z, ChainShape, Group, Key, groups, labels_key
 from hcs_pipeline._plan import PlannedStep, SavedImage
 
 TableKey = tuple[str, str, str]
@@ -32,6 +32,8 @@ class Trace:
         Planes that each table is made of.
     idle : set of (int, int)
         Positions of step and chain that find no plane to run on.
+    mixed : set of str
+        Steps that join channels of which one has z planes, another only a projection.
     lacking : list of (str, str)
         Step, and the labels that it takes of a plane where none were drawn.
     """
@@ -41,6 +43,7 @@ class Trace:
     labels: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     tables: dict[TableKey, set[Key]] = field(default_factory=lambda: defaultdict(set))
     idle: set[tuple[int, int]] = field(default_factory=set)
+    mixed: set[str] = field(default_factory=set)
     lacking: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -89,6 +92,8 @@ class _Run:
 
     def chain(self, position: int, step: PlannedStep, number: int, shape: ChainShape) -> None:
         planes = self._planes if shape.takes_image else self._labelled(shape)
+        if "channel" in step.variable and len({key.z_index == NO_Z for key in planes}) > 1:
+            self.found.mixed.add(step.name)
         called = list(groups(step, step.chains[number].numbers, planes))
         if not called:
             self.found.idle.add((position, number))

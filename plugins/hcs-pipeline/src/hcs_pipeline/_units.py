@@ -19,7 +19,7 @@ from hcs_pipeline._trace import Shapes, TableKey, Trace, trace
 # A field's channels and z planes share one image and one row of measurements, so they stay
 # together; wells always run apart, sites and timepoints where no step joins them.
 _SEPARABLE: tuple[Component, ...] = ("site", "timepoint")
-_MISSING = STATUSES.index("missing")
+_OK = STATUSES.index("ok")
 
 
 def unit_components(steps: Sequence[FunctionStep]) -> tuple[Component, ...]:
@@ -73,8 +73,8 @@ class Work:
 
 
 def unit_keys(index: PlateIndex, rows: NDArray[np.intp]) -> list[Key]:
-    """Return which planes some rows are; a projection has no z, it is plane 0."""
-    columns = (index.site, index.channel, np.maximum(index.z_index, 0), index.timepoint)
+    """Return which planes some rows are."""
+    columns = (index.site, index.channel, index.z_index, index.timepoint)
     return [Key(*key) for key in zip(*(column[rows].tolist() for column in columns), strict=True)]
 
 
@@ -113,6 +113,7 @@ class WorkPlanner:
         work = Work()
         idle: Counter[tuple[int, int]] = Counter()
         lacking: dict[tuple[str, str], list[PlannedUnit]] = defaultdict(list)
+        refused: dict[Problem, None] = {}  # each told once, in the order in which it is found
         for unit in units:
             own = rows[unit]
             found, is_read = self._trace(own, unit_by)
@@ -124,7 +125,8 @@ class WorkPlanner:
             for pair in dict.fromkeys(found.lacking):
                 lacking[pair].append(unit)
             work.problems += self._missing(unit, own[is_read])
-            work.problems += self._homeless(found) if unit is units[0] else []
+            refused.update(dict.fromkeys((*self._mixed(found), *self._homeless(found))))
+        work.problems += refused
         work.problems += self._idle(idle, len(units))
         work.problems += self._lacking(lacking, len(units))
         return work
@@ -151,11 +153,19 @@ class WorkPlanner:
     def _missing(self, unit: PlannedUnit, rows: NDArray[np.intp]) -> Iterator[Problem]:
         """Yield that planes which the steps read are not there."""
         index = self._index
-        bad = rows[index.status[rows] == _MISSING]
+        bad = rows[index.status[rows] != _OK]
         if bad.size:
+            first = int(bad[0])
             more = f" and {bad.size - 1} more planes" if bad.size > 1 else ""
-            message = f"plane {index.describe(int(bad[0]))}{more} missing; the unit will fail"
-            yield Problem("unit", f"{unit.title}: {message}", file=index.file(int(bad[0])) or None)
+            status = STATUSES[index.status[first]]
+            message = f"plane {index.describe(first)}{more} {status}; the unit will fail"
+            yield Problem("unit", f"{unit.title}: {message}", file=index.file(first) or None)
+
+    def _mixed(self, found: Trace) -> Iterator[Problem]:
+        """Yield which steps would join z planes of one channel with a projection of another."""
+        for step in sorted(found.mixed):
+            message = "it joins channels of which one has z planes, another a projection only"
+            yield Problem("fatal", f"{message}; project the z planes in a step before", step)
 
     def _homeless(self, found: Trace) -> Iterator[Problem]:
         """Yield which labels would be saved at sites whose image is not."""

@@ -115,6 +115,14 @@ LIBRARY = KernelLibrary(
             implementations={"numpy": "pipeline_toys.kernels:halves"},
         ),
         Kernel(
+            name="grow",
+            category="tests",
+            doc="labels of labels: each number plus 10",
+            inputs=(_LABELS,),
+            outputs=(_LABELS,),
+            implementations={"numpy": "pipeline_toys.kernels:grow"},
+        ),
+        Kernel(
             name="measure",
             category="tests",
             doc="area and mean of each object",
