@@ -260,13 +260,18 @@ def test_copy_false_is_checked_by_address_and_not_believed():
         assert convert(PLANE[:0], "copying", copy=False).shape == (0, 8)  # no memory to share
 
 
-def test_a_broken_adapter_breaks_only_itself(monkeypatch):
-    table = dict(ARRAYS._declared())
-    from hcs_core.registry import PluginInfo
-
-    table["aaa"] = (PluginInfo("hcs.arrays", "aaa", "no_such_module:A", "acme", "1", 1),)
-    monkeypatch.setattr(type(ARRAYS), "_declared", lambda self, usable_only=True: table)
-    assert detect(PLANE) == "numpy"
+def test_a_broken_adapter_breaks_only_itself(tmp_path, monkeypatch):
+    metadata = tmp_path / "acme-1.dist-info"
+    metadata.mkdir()
+    (metadata / "entry_points.txt").write_text("[hcs.arrays.v1]\naaa = no_such_module:A\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ARRAYS.refresh()
+    try:
+        assert "aaa" in ARRAYS  # asked before numpy
+        assert detect(PLANE) == "numpy"
+    finally:
+        monkeypatch.undo()
+        ARRAYS.refresh()
 
 
 def test_an_array_of_a_subclass_elsewhere_is_still_found():

@@ -396,13 +396,19 @@ def test_compiling_writes_nothing(make_toy_plate: Make, tmp_path: Path):
     assert sorted(path.name for path in plate.root.iterdir()) == before
 
 
-def test_compiling_reads_no_pixel(
-    make_toy_plate: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    reads: list[object] = []
-    monkeypatch.setattr(Plate, "read_stack", lambda self, rows: reads.append(rows))
-    compile(Pipeline([FunctionStep("toy:add")]), make_toy_plate().root, tmp_path / "out")
-    assert reads == []
+def test_compiling_reads_no_pixel(make_toy_plate: Make, tmp_path: Path):
+    plate = make_toy_plate()
+    for file in plate.root.iterdir():
+        file.write_bytes(b"no image at all")  # any attempt to read one would fail
+    assert problems(Pipeline([FunctionStep("toy:add")]), plate.root, tmp_path / "out") == []
+
+
+def test_the_reader_can_be_named(make_toy_plate: Make, tmp_path: Path):
+    plate, pipeline = make_toy_plate(), Pipeline([FunctionStep("toy:add")])
+    assert compile(pipeline, plate.root, tmp_path / "out", format="toy").format == "toy"
+    ((severity, message),) = problems(pipeline, plate.root, tmp_path / "out", format="toi")
+    assert severity == "fatal"
+    assert "did you mean 'toy'?" in message
 
 
 def test_two_keys_of_one_channel_are_refused(make_toy_plate: Make, tmp_path: Path):

@@ -51,6 +51,7 @@ def compile(
     plate: Plate | str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    format: str = "auto",
     wells: Sequence[str] | None = None,
     strict: bool = False,
 ) -> Plan:
@@ -64,6 +65,8 @@ def compile(
         The plate, or its folder.
     output : path
         The folder that the run will write to: new or empty, and not inside the plate.
+    format : str
+        The reader of the plate's folder, by its key; ``"auto"`` finds it.
     wells : sequence of str, optional
         Only these wells.
     strict : bool
@@ -74,7 +77,7 @@ def compile(
     CompileError
         If anything is fatal; it holds every problem that was found.
     """
-    report = compile_report(pipeline, plate, output, wells=wells, strict=strict)
+    report = compile_report(pipeline, plate, output, format=format, wells=wells, strict=strict)
     if report.plan is None:
         raise CompileError(report.problems)
     return report.plan
@@ -85,13 +88,14 @@ def compile_report(
     plate: Plate | str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    format: str = "auto",
     wells: Sequence[str] | None = None,
     strict: bool = False,
 ) -> CompileReport:
     """Return the plan and every problem, as `compile`, without raising."""
     problems: list[Problem] = []
     steps = list(_resolved_steps(pipeline, problems))
-    opened = _open(plate, problems)
+    opened = _open(plate, format, problems)
     root = opened.root if opened is not None else Path(cast("str", plate))
     problems += output_problems(Path(output), root)
     if opened is None or not steps:
@@ -166,11 +170,13 @@ def _unknown_inputs(step: FunctionStep, chains: Chains) -> list[str]:
     ]
 
 
-def _open(plate: Plate | str | os.PathLike[str], problems: list[Problem]) -> Plate | None:
+def _open(
+    plate: Plate | str | os.PathLike[str], format: str, problems: list[Problem]
+) -> Plate | None:
     if isinstance(plate, Plate):
         return plate
     try:
-        return open_plate(plate)
+        return open_plate(plate, format)
     except HcsError as cause:
         file = getattr(cause, "files", (None,))[0]
         code = cause.exit_code

@@ -194,7 +194,7 @@ class _Run:
         return RunResult(self.summary, wells)
 
     def _run_unit(self, runner: UnitRunner, unit: PlannedUnit) -> None:
-        """Run one unit, and record it after all that it leaves is there."""
+        """Run one unit; record it after all that it leaves is there, then make it visible."""
         try:
             state = self._run_steps(runner, unit)
         except Exception as cause:  # noqa: BLE001  what a kernel or a file does is its unit's
@@ -279,7 +279,7 @@ def _claim(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "run").mkdir()
     except FileExistsError as cause:
-        reason = "it holds a run already; give a new or empty folder"
+        reason = "it holds a run already"
         raise OutputError(str(output), reason) from cause
     except OSError as cause:
         raise OutputError(str(output), cause.strerror or str(cause)) from cause

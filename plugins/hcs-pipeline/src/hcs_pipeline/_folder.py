@@ -22,12 +22,14 @@ def output_problems(output: Path, plate: Path) -> Iterator[Problem]:
     try:
         yield from _problems(output, plate)
     except OSError as cause:  # a name that the system does not take, a folder it does not list
-        yield Problem("fatal", f"output {output} cannot be used: {cause.strerror or cause}")
+        yield Problem(
+            "fatal", f"output {output} cannot be used: {cause.strerror or cause}; choose another"
+        )
 
 
 def _problems(output: Path, plate: Path) -> Iterator[Problem]:
     if "://" in str(output) or str(output).startswith(("file:", "s3:")):
-        yield Problem("fatal", f"output {output} must be a folder of this machine, not an address")
+        yield Problem("fatal", f"output {output} is an address; give a folder of this machine")
         return
     if not _is_text(output) or not _is_text(plate):
         message = f"{output!s} and {plate!s} must have names that are text (UTF-8); rename them"
@@ -44,9 +46,12 @@ def _problems(output: Path, plate: Path) -> Iterator[Problem]:
         return
     ancestor = next(path for path in (real, *real.parents) if path.exists())
     if not ancestor.is_dir():
-        yield Problem("fatal", f"output {output} cannot be made: {ancestor} is a file")
+        reason = f"{ancestor} is a file"
     elif not os.access(ancestor, os.W_OK | os.X_OK):
-        yield Problem("fatal", f"output {output} cannot be made: {ancestor} is not writable")
+        reason = f"{ancestor} is not writable"
+    else:
+        return
+    yield Problem("fatal", f"output {output} cannot be made: {reason}; choose another folder")
 
 
 def _is_text(path: Path) -> bool:

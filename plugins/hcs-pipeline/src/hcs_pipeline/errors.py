@@ -51,7 +51,7 @@ class OutputError(UsageError):
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
-        return f"cannot use {self.path} as output: {self.reason}"
+        return f"cannot use {self.path} as output: {self.reason}; choose another folder"
 
 
 class NotARunError(UsageError):

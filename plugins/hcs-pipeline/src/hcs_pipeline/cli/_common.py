@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from hcs_core.cli import fail_json, print_json, stderr, stdout
 from hcs_core.errors import UsageError
-from hcs_pipeline._compile import CompileReport
+from hcs_pipeline._compile import CompileReport, compile_report
 from hcs_pipeline._execute import Observer, execute
 from hcs_pipeline._ledger import Ledger, RunSummary, UnitState
 from hcs_pipeline._plan import Plan
 from hcs_pipeline._problems import Problem
+from hcs_pipeline._toml import load_pipeline
 from hcs_pipeline.errors import CompileError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _STYLES = {"fatal": "red", "unit": "yellow", "warning": "cyan"}
 _MOST_PROBLEMS = 20
+
+
+def plate_arguments(command: F) -> F:
+    """Add what `hcs run` and `hcs compile` are told: PIPELINE, PLATE, OUT, and how to take them."""
+    for add in (
+        click.option("--strict", is_flag=True, help="Run nothing when a unit is known to fail."),
+        click.option("--wells", help="Only these wells: A01,B02."),
+        click.option("--format", "format_", default="auto", help="The reader; found by itself."),
+        click.argument("out", type=click.Path()),
+        click.argument("plate", type=click.Path()),
+        click.argument("pipeline", type=click.Path()),
+    ):
+        command = add(command)
+    return command
+
+
+def compile_call(
+    pipeline: str, plate: str, out: str, format_: str, wells: str | None, strict: bool
+) -> CompileReport:
+    """Compile what `plate_arguments` were given."""
+    steps = load_pipeline(pipeline)
+    chosen = split_wells(wells)
+    return compile_report(steps, plate, out, format=format_, wells=chosen, strict=strict)
 
 
 def split_wells(text: str | None) -> list[str] | None:

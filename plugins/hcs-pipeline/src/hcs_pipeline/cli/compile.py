@@ -5,32 +5,38 @@ from __future__ import annotations
 import click
 
 from hcs_core.cli import common_options, print_json, stdout
-from hcs_pipeline._compile import CompileReport, compile_report
+from hcs_pipeline._compile import CompileReport
 from hcs_pipeline._plan import Plan
-from hcs_pipeline._toml import load_pipeline
-from hcs_pipeline.cli._common import split_wells, stop_if_fatal, tell_problems
+from hcs_pipeline.cli._common import (
+    compile_call,
+    plate_arguments,
+    stop_if_fatal,
+    tell_problems,
+)
 
 _FOUND_SOMETHING = 1
 
 
 @click.command("compile")
-@click.argument("pipeline", type=click.Path())
-@click.argument("plate", type=click.Path())
-@click.argument("out", type=click.Path())
-@click.option("--wells", help="Only these wells: A01,B02.")
-@click.option("--strict", is_flag=True, help="Count problems of single units as fatal.")
+@plate_arguments
 @common_options
 def compile_(
-    pipeline: str, plate: str, out: str, wells: str | None, strict: bool, as_json: bool
+    pipeline: str,
+    plate: str,
+    out: str,
+    format_: str,
+    wells: str | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Check PIPELINE against PLATE and show the plan; nothing is written to OUT.
+
+    For example: hcs compile demo/nuclei.toml PLATE OUT
 
     Exit codes: 0 nothing found, 1 some units will fail, 2 the call is wrong, 65 the plate
     cannot be read.
     """
-    report = compile_report(
-        load_pipeline(pipeline), plate, out, wells=split_wells(wells), strict=strict
-    )
+    report = compile_call(pipeline, plate, out, format_, wells, strict)
     nothing = dict.fromkeys(("plan_hash", "units", "reads", "writes", "conversions"))
     plan = stop_if_fatal(report, as_json=as_json, document=nothing)
     if as_json:
