@@ -79,11 +79,6 @@ def test_a_read_only_array_is_described_as_such():
     assert describe(locked).readonly
 
 
-def test_an_array_without_elements_has_no_address():
-    info = describe(np.zeros((0, 3)))
-    assert (info.pointer, info.nbytes, info.shape) == (0, 0, (0, 3))
-
-
 @pytest.mark.parametrize("value", [[[1, 2]], 3, None, "text", memoryview(b"ab"), np.float64(1)])
 def test_what_is_no_array_is_refused_by_its_type(value):
     with pytest.raises(UnsupportedArrayError, match=type(value).__name__):

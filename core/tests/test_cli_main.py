@@ -19,8 +19,7 @@ import pytest
 from hcs_core import __version__
 from hcs_core.cli import COMMANDS, common_options, main, print_json
 from hcs_core.errors import HcsError, PlateNotFoundError, UsageError
-from hcs_core.registry import _registry as registry_module
-from hcs_core.registry._scanner import scan
+from hcs_core.testing import isolated_registry
 
 Hcs = Callable[..., "Ended"]
 
@@ -51,15 +50,10 @@ def hcs(capsys: pytest.CaptureFixture[str]) -> Hcs:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def alone() -> Iterator[None]:
     """As if the core were installed without any addon."""
-
-    def ours(path: list[str] | None = None) -> tuple[Any, ...]:
-        return tuple(line for line in scan(path) if line.distribution == "hcs-core")
-
-    monkeypatch.setattr(registry_module, "scan", ours)
-    monkeypatch.setattr(registry_module, "_scan", None)
-    monkeypatch.setattr(COMMANDS, "_loaded", {})
+    with isolated_registry():
+        yield
 
 
 @pytest.fixture

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError
-from hcs_core.registry import AutoRegisterMeta, PluginInfo, Registry, all_infos, registries
+from hcs_core.registry import (
+    AutoRegisterMeta,
+    PluginInfo,
+    Registry,
+    _discovery,
+    all_infos,
+    registries,
+)
 from hcs_core.registry import _registry as registry_module
 
 
@@ -45,7 +52,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env
     made = Environment(tmp_path / "site")
     made.site.mkdir()
     monkeypatch.syspath_prepend(str(made.site))
-    monkeypatch.setattr(registry_module, "_scan", None)
+    monkeypatch.setattr(_discovery, "_current", None)
     monkeypatch.setattr(registry_module, "_KINDS", {})
     yield made
     for module in made.modules:
@@ -55,15 +62,11 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env
 def test_a_plugin_is_imported_when_its_key_is_used_and_alone(environment):
     environment.install(
         "acme",
-        "[test.things.v1]\na = plug_a:A\nb = plug_b:B\n",
+        "[hcs.things.v1]\na = plug_a:A\nb = plug_b:B\n",
         plug_a="class A: ...",
         plug_b="class B: ...",
     )
-    # Groups of the registry begin with "hcs.": others are nobody's plugins.
-    assert list(Registry("test.things")) == []
-    environment.install("ours", "[hcs.things.v1]\na = plug_a:A\nb = plug_b:B\n")
     things: Registry[Any] = Registry("hcs.things")
-    assert things.refresh()
     assert (list(things), len(things), "a" in things, "c" in things) == (["a", "b"], 2, True, False)
     assert "plug_a" not in sys.modules
     assert things["a"].__name__ == "A"
@@ -71,6 +74,14 @@ def test_a_plugin_is_imported_when_its_key_is_used_and_alone(environment):
     assert "plug_a" in sys.modules
     assert "plug_b" not in sys.modules
     assert [info.state for info in things.infos()] == ["loaded", "declared"]
+
+
+def test_a_kind_of_another_project_has_groups_of_its_own(environment):
+    environment.install("a", "[hcs.things.v1]\na = m:A\n[acme.things.v1]\nb = m:B\n")
+    assert list(Registry("hcs.things")) == ["a"]
+    assert list(Registry("acme.things")) == ["b"]
+    assert list(Registry("acme.thing")) == []
+    assert list(Registry("hcs.things")) == ["a"]
 
 
 def test_what_is_known_of_a_plugin_comes_from_its_metadata(environment):
@@ -178,7 +189,7 @@ def test_an_unknown_key_names_what_is_near_and_what_there_is(environment):
 
 
 def test_the_key_of_an_addon_that_is_not_installed_says_how_to_install_it(environment, monkeypatch):
-    monkeypatch.setattr(registry_module, "scan", lambda: ())
+    monkeypatch.setattr(sys, "path", [str(environment.site)])
     with pytest.raises(UnknownPluginError, match=r"pip install \./core \./plugins/hcs-microscopes"):
         Registry("hcs.microscopes")["imagexpress"]
 
@@ -405,10 +416,12 @@ def test_the_table_of_apis_is_that_of_the_registries_of_the_core():
     from hcs_core.cli._main import COMMANDS
     from hcs_core.kernels import KERNELS
     from hcs_core.plates import MICROSCOPES
+    from hcs_core.registry import HOOKS
+    from hcs_core.registry._known import API_OF
     from hcs_core.storage import FORMATS, STORAGE
 
-    made = (ARRAYS, COMMANDS, FORMATS, KERNELS, MICROSCOPES, STORAGE)
-    assert {registry.kind: registry.api for registry in made} == registry_module.API_OF
+    made = (ARRAYS, COMMANDS, FORMATS, HOOKS, KERNELS, MICROSCOPES, STORAGE)
+    assert {registry.kind: registry.api for registry in made} == API_OF
 
 
 def test_many_threads_get_the_same_plugin(environment):

@@ -29,7 +29,7 @@ from hcs_core.storage.formats.json import JsonFormat
 from hcs_core.storage.formats.npy import NpyFormat
 from hcs_core.storage.formats.tiff import TiffFormat
 from hcs_core.testing import FileFormatTests
-from hcs_core.testing.formats import same
+from hcs_core.testing._samples import same
 
 tifffile = pytest.importorskip("tifffile")
 

@@ -6,10 +6,9 @@ its room when it is first used (PEP 562).
 
 from __future__ import annotations
 
-from hcs_core._version import __version__
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hcs_core._version import __version__
     from hcs_core.arrays import convert, describe
     from hcs_core.errors import HcsError
     from hcs_core.plates import Plate, open_plate
@@ -23,6 +22,7 @@ _ROOM_OF = {
     "Plate": "hcs_core.plates",
     "PluginInfo": "hcs_core.registry",
     "Registry": "hcs_core.registry",
+    "__version__": "hcs_core._version",
     "convert": "hcs_core.arrays",
     "describe": "hcs_core.arrays",
     "open_plate": "hcs_core.plates",

@@ -7,6 +7,7 @@
     │   ├── UnknownPluginError      KeyError
     │   ├── PluginConflictError     LookupError
     │   ├── PluginLoadError         ImportError
+    │   ├── SettingError            ValueError
     │   ├── UnknownKernelError      LookupError
     │   ├── FrameworkUnavailableError
     │   ├── ContractError           ValueError
@@ -120,6 +121,21 @@ class PluginLoadError(UsageError, ImportError):
             f"{self.kind} plugin {self.key!r} of {self.origin} ({self.value}) cannot be loaded: "
             f"{self.cause}; update or uninstall that distribution, the others are not affected"
         )
+
+
+class SettingError(UsageError, ValueError):
+    """An environment variable or an entry of the configuration file says what it cannot."""
+
+    def __init__(self, setting: str, value: str, wanted: str) -> None:
+        super().__init__(setting, value, wanted)
+        self.setting, self.value, self.wanted = setting, value, wanted
+
+    def __str__(self) -> str:
+        return f"{self.setting} is {self.value!r}, but must be {self.wanted}"
+
+
+class PluginWarning(UserWarning):
+    """A plugin or an observer failed and was passed over; all else goes on."""
 
 
 class UnknownKernelError(UsageError, LookupError):

@@ -12,10 +12,12 @@ from hcs_core.arrays._contract import (
 )
 from hcs_core.arrays._convert import Casting, convert, describe, detect, is_exact
 from hcs_core.arrays._decorators import numpy
+from hcs_core.arrays._hooks import OOM_RECOVERED
 
 __all__ = [
     "ALIGNMENT",
     "ARRAYS",
+    "OOM_RECOVERED",
     "ArrayAdapter",
     "ArrayInfo",
     "Casting",

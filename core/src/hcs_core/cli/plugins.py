@@ -7,7 +7,7 @@ import click
 from hcs_core.cli._output import common_options, print_json, stdout
 from hcs_core.errors import UsageError, listed, near
 from hcs_core.registry import PluginInfo, all_infos
-from hcs_core.registry._registry import API_OF
+from hcs_core.registry._known import API_OF
 
 _STYLES = {"loaded": "green", "broken": "red", "conflict": "red", "incompatible": "yellow"}
 

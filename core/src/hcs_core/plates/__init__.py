@@ -10,6 +10,7 @@ from hcs_core.plates._components import (
     row_of_well,
     well_name,
 )
+from hcs_core.plates._hooks import PLATE_OPENED
 from hcs_core.plates._index import STATUSES, Channel, PlateIndex
 from hcs_core.plates._listing import Listing
 from hcs_core.plates._open import MICROSCOPES, open_plate
@@ -19,6 +20,7 @@ from hcs_core.plates._reader import Evidence, PlateMetadata, PlateReader
 __all__ = [
     "COMPONENTS",
     "MICROSCOPES",
+    "PLATE_OPENED",
     "STATUSES",
     "Channel",
     "Component",

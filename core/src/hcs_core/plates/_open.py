@@ -14,11 +14,12 @@ from hcs_core.errors import (
     PlateNotFoundError,
     listed,
 )
+from hcs_core.plates._hooks import PLATE_OPENED
 from hcs_core.plates._listing import Listing
 from hcs_core.plates._plate import Plate
 from hcs_core.plates._reader import Evidence, PlateReader
 from hcs_core.registry import Registry
-from hcs_core.registry._registry import ADDON_OF, install_hint
+from hcs_core.registry._known import ADDON_OF, install_hint
 
 MICROSCOPES: Registry[type[PlateReader]] = Registry("hcs.microscopes", api=1, doc="plate readers")
 
@@ -28,6 +29,8 @@ _MARGIN = 0.1
 
 def open_plate(path: str | os.PathLike[str], format: str = "auto") -> Plate:
     """Open a plate: list its folder, find the reader, index the planes; no pixel is read.
+
+    The observers of the hook ``hcs_plate_opened`` are told.
 
     Parameters
     ----------
@@ -60,7 +63,9 @@ def open_plate(path: str | os.PathLike[str], format: str = "auto") -> Plate:
         advice = f"The reader {reader_class.format!r} finds no planes in it"
         advice += f"; it looks for {wanted}" if wanted else ""
         raise NotAPlateError(str(root), _found(listing), tuple(MICROSCOPES), advice)
-    return Plate(reader, index)
+    plate = Plate(reader, index)
+    PLATE_OPENED(plate=plate)
+    return plate
 
 
 def _detect(listing: Listing) -> type[PlateReader]:

@@ -10,19 +10,28 @@ if TYPE_CHECKING:
 
     from hcs_core.registry._registry import Registry
 
+_REGISTRY = "_hcs_registry"
+_KEY = "_hcs_key"
+
 
 class AutoRegisterMeta(ABCMeta):
     """Metaclass that adds a class to a registry when the class says ``key="..."``.
 
-    The base class names the registry; a subclass without ``key`` is not registered, so
-    abstract layers and classes that an entry point declares need nothing.
+    The base class names the registry; classes below it inherit that, or name another. A
+    class without ``key`` is not registered, so abstract layers and classes that an entry
+    point declares need nothing, except where the registry takes keys from class names:
+    there every class that can be made and whose name ends with the suffix is, unless it
+    says ``key=None``. ``override=True`` takes a key over.
 
     Examples
     --------
-    >>> READERS = Registry("example.readers")
+    >>> READERS = Registry("example.readers", suffix="Reader")
     >>> class Reader(metaclass=AutoRegisterMeta, registry=READERS): ...
-    >>> class Mine(Reader, key="mine"): ...
-    >>> READERS["mine"] is Mine
+    >>> class Mine(Reader, key="my-own"): ...
+    >>> class ImageXpressReader(Reader): ...
+    >>> sorted(READERS)
+    ['imagexpress', 'my-own']
+    >>> READERS["my-own"] is Mine
     True
     """
 
@@ -33,7 +42,8 @@ class AutoRegisterMeta(ABCMeta):
         namespace: dict[str, Any],
         *,
         registry: Registry[Any] | None = None,
-        key: str | None = None,
+        key: str | None = "",
+        override: bool = False,
         **options: Any,
     ) -> AutoRegisterMeta:
         return super().__new__(mcs, name, bases, namespace, **options)
@@ -45,18 +55,67 @@ class AutoRegisterMeta(ABCMeta):
         namespace: dict[str, Any],
         *,
         registry: Registry[Any] | None = None,
-        key: str | None = None,
+        key: str | None = "",
+        override: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(name, bases, namespace, **options)
-        if registry is not None:
-            cls._registry = registry
-        if key is None:
-            return
-        if cls.__abstractmethods__:
-            missing = ", ".join(sorted(cls.__abstractmethods__))
-            raise TypeError(f"{name} cannot be registered as {key!r}: it lacks {missing}")
-        owner: Registry[Any] | None = getattr(cls, "_registry", None)
-        if owner is None:
-            raise TypeError(f"{name} has key={key!r} but no base class names a registry")
-        owner.add(cls, key=key)
+        _enrol(cls, registry, key, override=override)
+
+
+class AutoRegister:
+    """Mixin that does the same for classes that have another metaclass already.
+
+    Those of Qt and of pydantic, for instance, which cannot have two.
+
+    Examples
+    --------
+    >>> PANELS = Registry("example.panels")
+    >>> class Panel(AutoRegister, registry=PANELS): ...
+    >>> class Histogram(Panel, key="histogram"): ...
+    >>> PANELS["histogram"] is Histogram
+    True
+    """
+
+    def __init_subclass__(
+        cls,
+        *,
+        registry: Registry[Any] | None = None,
+        key: str | None = "",
+        override: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init_subclass__(**options)
+        _enrol(cls, registry, key, override=override)
+
+
+def missing_methods(plugin: type) -> list[str]:
+    """Return the abstract methods that a class does not implement, also while it is made."""
+    names = getattr(plugin, "__abstractmethods__", None)
+    if names is None:  # not made by ABCMeta, or not yet: it counts them at the very end
+        names = [name for name in dir(plugin) if _is_abstract(plugin, name)]
+    return sorted(names)
+
+
+def _is_abstract(plugin: type, name: str) -> bool:
+    return bool(getattr(getattr(plugin, name, None), "__isabstractmethod__", False))
+
+
+def _enrol(cls: type, registry: Registry[Any] | None, key: str | None, *, override: bool) -> None:
+    """Note the registry of a base class, or add a class that has a key."""
+    if registry is not None:
+        setattr(cls, _REGISTRY, registry)
+        registry.expect(cls)
+    owner: Registry[Any] | None = getattr(cls, _REGISTRY, None)
+    missing = missing_methods(cls)
+    if key == "" and registry is None and owner is not None and not missing:
+        key = owner.key_from(cls.__name__)
+    if not key:
+        return
+    if missing:
+        lacks = ", ".join(missing)
+        raise TypeError(f"{cls.__name__} cannot be registered as {key!r}: it lacks {lacks}")
+    if owner is None:
+        raise TypeError(f"{cls.__name__} has key={key!r} but no base class names a registry")
+    setattr(cls, _KEY, key)
+    owner.add(cls, key=key, override=override)

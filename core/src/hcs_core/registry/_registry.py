@@ -1,46 +1,31 @@
 """The one way to look up a plugin: a read-only mapping from key to plugin.
 
-Nothing is locked: a table is complete before it is assigned and keeps its rows, of which
-only the states change. So two threads may scan at the same time and come to the same
-result, and a fork inherits no lock.
+Nothing is locked: what is declared is one value, assigned whole, and no lock is held while
+a plugin is imported. So two threads may look at the same time and come to the same result,
+and a fork inherits no lock.
 """
 
 from __future__ import annotations
 
+import sys
 from _collections_abc import Mapping  # loaded at start-up; collections.abc is its alias
 
-from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError
-from hcs_core.registry._info import PluginInfo
-from hcs_core.registry._scanner import Declaration, scan
+from hcs_core.registry._discovery import Discovery, current, discover
+from hcs_core.registry._table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, ItemsView, Iterator, ValuesView
     from contextlib import AbstractContextManager
-    from typing import Any, TypeAlias, TypeVar
+    from typing import Any, TypeVar
+
+    from hcs_core.errors import PluginLoadError, UnknownPluginError
+    from hcs_core.registry._discovery import Claim
+    from hcs_core.registry._info import PluginInfo
+    from hcs_core.registry._report import LoadReport
+    from hcs_core.registry._secondary import SecondaryKeys
 
     T = TypeVar("T")
-    _Table: TypeAlias = dict[str, tuple[PluginInfo, ...]]
-
-# The API majors of the core's own kinds, for a listing that imports none of their rooms.
-API_OF = dict.fromkeys(
-    ("hcs.arrays", "hcs.cli", "hcs.formats", "hcs.kernels", "hcs.microscopes", "hcs.storage"), 1
-)
-
-# First-party addons by what they provide: a hint for a key that is not installed.
-ADDON_OF = {
-    ("hcs.microscopes", "imagexpress"): "hcs-microscopes",
-    ("hcs.kernels", "hcs"): "hcs-gpu-kernels",
-    ("hcs.cli", "compile"): "hcs-pipeline",
-    ("hcs.cli", "demo"): "hcs-pipeline",
-    ("hcs.cli", "run"): "hcs-pipeline",
-    ("hcs.cli", "status"): "hcs-pipeline",
-}
-
-
-def install_hint(distribution: str) -> str:
-    """Return how to install one of our addons beside the core, from a checkout."""
-    return f"install it from the checkout: python -m pip install ./core ./plugins/{distribution}"
 
 
 class Registry(Mapping[str, "T"]):
@@ -52,41 +37,97 @@ class Registry(Mapping[str, "T"]):
     Parameters
     ----------
     kind : str
-        The extension point, such as ``"hcs.storage"``.
+        The extension point, such as ``"hcs.storage"``. Kinds of other projects begin with
+        their own name: ``"acme.filters"``.
     api : int
         The API major; plugins of the entry-point group ``<kind>.v<api>`` are usable,
         those of another major are listed as incompatible and never imported.
     doc : str
         What the plugins are, in the plural, for people.
+    index : bool
+        Whether the persistent index may be used, where the user has it on.
+    package : str
+        A package of an application whose modules hold plugins that need no entry point;
+        they are read, not imported.
+    suffix : str
+        Ends the names of classes that are registered by their name: with ``"Handler"`` the
+        class ``ImageXpressHandler`` has the key ``imagexpress``.
+    parent : Registry, optional
+        Has the plugins that are found where this registry has none of that key.
+    adapters : dict of int to callable, optional
+        For an older API major that is still served: what makes a plugin of it one of ours.
     """
 
-    def __init__(self, kind: str, *, api: int = 1, doc: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        api: int = 1,
+        doc: str = "",
+        index: bool = True,
+        package: str = "",
+        suffix: str = "",
+        parent: Registry[T] | None = None,
+        adapters: Mapping[int, Callable[[Any], T]] | None = None,
+    ) -> None:
         self.kind = kind
         self.api = api
         self.doc = doc
-        # The table and the scan that it was made from, assigned together.
-        self._table: tuple[tuple[Declaration, ...] | None, _Table] = (None, {})
+        self.package = package
+        self.suffix = suffix
+        self.parent = parent
+        self._adapters = dict(adapters or {})
+        self._live = not index
+        self._module: str = sys._getframe(1).f_globals.get("__name__", "")
+        self._expected: tuple[type, str] | None = None
+        self._table_now: Table | None = None
         self._loaded: dict[str, T] = {}
         self._added: dict[str, PluginInfo] = {}
+        self._failed: dict[str, PluginLoadError] = {}
+        self._missed: frozenset[str] = frozenset()
         _KINDS[kind] = self
 
     def __getitem__(self, key: str) -> T:
-        if key in self._loaded:
+        try:
             return self._loaded[key]
-        info = self._usable(key)
-        return self._loaded.setdefault(key, self._load(info))
+        except KeyError:
+            return self._find(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._declared(), *self._added}))
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len({*self._declared(), *self._added})
+        return len(self._names())
 
     def __contains__(self, key: object) -> bool:
-        return key in self._added or key in self._declared()
+        return self._has(key) or (self.parent is not None and key in self.parent)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __repr__(self) -> str:
         return f"Registry({self.kind!r}, {', '.join(self) or 'none'})"
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        """Pickle as the kind: another process has the plugins of its own environment."""
+        return _registry_of, (self.kind, self._module)
+
+    def values(self) -> ValuesView[T]:
+        """Return the plugins that can be loaded; a warning names each that cannot."""
+        return self._loadable().values()
+
+    def items(self) -> ItemsView[str, T]:
+        """Return keys and plugins that can be loaded; a warning names each that cannot."""
+        return self._loadable().items()
+
+    def load_all(self) -> LoadReport[T]:
+        """Import every plugin and return those that could be, and why the others could not."""
+        from hcs_core.registry._report import load_all
+
+        return load_all(self)
 
     def info(self, key: str) -> PluginInfo:
         """Return what is known of one plugin, without importing it.
@@ -96,16 +137,30 @@ class Registry(Mapping[str, "T"]):
         UnknownPluginError
             If no such key is declared or added.
         """
-        claims = self._claims(key)
-        if not claims:
-            raise UnknownPluginError(self.kind, key, tuple(self), self._hint(key))
-        return claims[0]
+        table = self._table()
+        if key in self._added:
+            return self._added[key]
+        if key in table.conflicts:
+            return table.conflicts[key][0]
+        if key in table.usable:
+            return self._with_state(table.info(table.usable[key]))
+        if self.parent is not None and key in self.parent:
+            return self.parent.info(key)
+        raise self._unknown(key)
 
-    def infos(self) -> tuple[PluginInfo, ...]:
-        """Return every plugin of this kind, also those that cannot be used."""
-        declared = self._declared(usable_only=False)
-        rows = [info for claims in declared.values() for info in claims]
-        rows += self._added.values()
+    def infos(self, *, all: bool = False) -> tuple[PluginInfo, ...]:
+        """Return every plugin of this kind, also those that cannot be used.
+
+        Parameters
+        ----------
+        all : bool
+            Whether to return also what is switched off or hidden by another.
+        """
+        table = self._table()
+        rows = [self._with_state(info) for info in table.infos(all=all)]
+        rows += list(self._added.values())
+        if self.parent is not None:
+            rows += [info for info in self.parent.infos(all=all) if not self._has(info.key)]
         return tuple(sorted(rows, key=lambda info: (info.key, info.distribution)))
 
     def add(self, plugin: T, *, key: str, override: bool = False) -> None:
@@ -119,25 +174,51 @@ class Registry(Mapping[str, "T"]):
             replaces itself.
         """
         value = _value_of(plugin)
+        table = self._table()
+        declared = table.usable.get(key)
         taken = [info for info in self._claims(key) if info.value != value]
         if taken and not override:
+            from hcs_core.errors import PluginConflictError
+
             origins = (*(info.origin for info in taken), f"this process ({value})")
             raise PluginConflictError(self.kind, key, origins)
-        declared = self._declared().get(key, ())
-        if len(declared) == 1 and declared[0].value == value:
-            declared[0].state, declared[0].error = "loaded", None
-        else:
+        if declared is None or declared[1] != value:
             self._added[key] = self._info_of(plugin, key)
+        self._failed.pop(key, None)
         self._loaded[key] = plugin
 
-    def register(self, key: str) -> Callable[[T], T]:
-        """Return a decorator that registers a class or function under `key`."""
+    def register(self, key: str = "", *, override: bool = False) -> Callable[[T], T]:
+        """Return a decorator that registers a class or function under `key`.
+
+        Without a key, that of a class comes from its name; see `suffix`.
+        """
 
         def decorate(plugin: T) -> T:
-            self.add(plugin, key=key)
+            name = key or self.key_from(getattr(plugin, "__name__", ""))
+            if not name:
+                raise TypeError(f"{_value_of(plugin)} needs a key: @register('...')")
+            self.add(plugin, key=name, override=override)
             return plugin
 
         return decorate
+
+    def key_from(self, name: str) -> str:
+        """Return the key that a class name gives, or nothing where none is taken from names."""
+        stem = name.removesuffix(self.suffix) if self.suffix else ""
+        return "" if name == stem or name.startswith("_") else stem.lower()
+
+    def expect(self, base: type, *, attribute: str = "") -> None:
+        """Say what every plugin of this kind is: a subclass of `base`, or an instance.
+
+        Parameters
+        ----------
+        base : type
+            The base class. A plugin that is loaded and is neither is refused.
+        attribute : str
+            Of a plugin, that must be its key.
+        """
+        if self._expected is None:  # a layer below the base may have the same registry
+            self._expected = base, attribute
 
     def overrides(self, /, **plugins: T) -> AbstractContextManager[None]:
         """Return a context in which these plugins are what the registry has under their keys.
@@ -154,111 +235,203 @@ class Registry(Mapping[str, "T"]):
         >>> list(THINGS)
         []
         """
-        return _Overrides(self, plugins)
+        from hcs_core.registry._overrides import Overrides
+
+        return Overrides(self, plugins)
+
+    def secondary(self, name: str) -> SecondaryKeys[T]:
+        """Return the plugins by other keys, such as file extensions, importing none.
+
+        Parameters
+        ----------
+        name : str
+            What these keys are. They are declared in the entry-point group
+            ``<kind>.<name>.v<api>`` with the same values as the plugins; for a plugin of
+            this process they are in its attribute of this name.
+        """
+        from hcs_core.registry._secondary import SecondaryKeys
+
+        return SecondaryKeys(self, name)
 
     def refresh(self) -> bool:
         """Read the environment again; return whether the declared plugins changed."""
         from importlib import invalidate_caches
 
-        before = self._table_of(_current_scan())
+        before = self._table()
         invalidate_caches()  # what was installed since must be importable too
-        after = self._table_of(_new_scan())
-        for key in tuple(self._loaded):
-            if key not in self._added and _values(before, key) != _values(after, key):
-                del self._loaded[key]
-        return _identities(before) != _identities(after)
+        discover(f"{self.kind}.")
+        for registry in list(_KINDS.values()):
+            registry._failed.clear()
+            registry._missed = frozenset()
+            if registry._loaded:
+                registry._table()  # which forgets what has changed
+        return _identities(before) != _identities(self._table())
 
-    def _declared(self, *, usable_only: bool = True) -> _Table:
-        """Return the declared plugins by key; a key with several claims is a conflict."""
-        table = self._table_of(_current_scan())
-        if not usable_only:
-            return table
-        return {k: c for k, c in table.items() if c[0].state != "incompatible"}
+    def _discovery(self) -> Discovery:
+        return current(f"{self.kind}.", live=self._live)
 
-    def _table_of(self, declarations: tuple[Declaration, ...]) -> _Table:
-        """Return the plugins of a scan by key, made once for each scan."""
-        source, table = self._table
-        if source is not declarations:
-            table = _tabulate(self.kind, self.api, declarations)
-            for key in self._loaded:
-                if len(table.get(key, ())) == 1 and key not in self._added:
-                    table[key][0].state = "loaded"
-            self._table = declarations, table
+    def _table(self) -> Table:
+        """Return the declared plugins, sorted once for each discovery."""
+        discovery, table = self._discovery(), self._table_now
+        if table is None or table.discovery is not discovery:
+            table = Table(self.kind, (self.api, *self._adapters), discovery)
+            if self.package:
+                from hcs_core.registry._package import add_package
+
+                add_package(self, table)
+            if self._table_now is not None:
+                self._forget_changed(self._table_now, table)
+            self._table_now = table
         return table
 
-    def _claims(self, key: str) -> tuple[PluginInfo, ...]:
+    def _forget_changed(self, before: Table, after: Table) -> None:
+        """Unload what another declaration stands for now."""
+        for key in list(self._loaded):
+            if key not in self._added and _value(before, key) != _value(after, key):
+                del self._loaded[key]
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the keys, sorted once for a table where nothing else has any."""
+        table = self._table()
+        if not table.names:
+            table.names = tuple(sorted((*table.usable, *table.conflicts)))
+        if self.parent is None and not self._added:
+            return table.names
+        others = () if self.parent is None else self.parent._names()
+        return tuple(sorted({*table.names, *list(self._added), *others}))
+
+    def _has(self, key: object) -> bool:
+        """Return whether the key is our own, not the parent's."""
+        table = self._table()
+        return key in self._added or key in table.usable or key in table.conflicts
+
+    def _claims(self, key: str) -> list[PluginInfo]:
+        """Return what claims a key of our own."""
+        table = self._table()
         if key in self._added:
-            return (self._added[key],)
-        return self._declared().get(key, ())
+            return [self._added[key]]
+        claim = table.usable.get(key)
+        return table.conflicts.get(key, [] if claim is None else [table.info(claim)])
 
-    def _usable(self, key: str) -> PluginInfo:
-        """Return the one plugin of this key, reading the environment again on a miss."""
-        claims = self._claims(key)
-        if not claims and self.refresh():
-            claims = self._claims(key)
-        if not claims:
-            raise UnknownPluginError(self.kind, key, tuple(self), self._hint(key))
-        if len(claims) > 1:
-            origins = tuple(f"{claim.origin} ({claim.value})" for claim in claims)
+    def _with_state(self, info: PluginInfo) -> PluginInfo:
+        """Return an info of a declared plugin with what became of it in this process."""
+        if info.state != "declared":
+            return info
+        failed = self._failed.get(info.key)
+        if failed is not None:
+            info.state, info.error = "broken", failed.cause
+        elif info.key in self._loaded:
+            info.state = "loaded"
+        return info
+
+    def _find(self, key: str) -> T:
+        """Return a plugin that is not loaded yet, looking again on a miss."""
+        table = self._table()
+        if not self._has(key) and self._is_worth_a_look(key):
+            self.refresh()
+            table = self._table()
+            if not self._has(key):
+                self._missed |= {key}
+        claim = table.usable.get(key)
+        if claim is not None:
+            return self._load(claim, table)
+        if key in table.conflicts:
+            from hcs_core.errors import PluginConflictError
+
+            origins = tuple(f"{info.origin} ({info.value})" for info in table.conflicts[key])
             raise PluginConflictError(self.kind, key, origins)
-        return claims[0]
+        if self.parent is not None and key in self.parent:
+            return self.parent[key]
+        raise self._unknown(key)
 
-    def _load(self, info: PluginInfo) -> T:
-        from importlib import import_module
+    def _is_worth_a_look(self, key: str) -> bool:
+        """Return whether an unknown key may be known by now."""
+        if self.parent is not None and key in self.parent:
+            return False
+        return key not in self._missed or self._discovery().may_have_changed()
 
-        module, _, attribute = info.value.partition(":")
+    def _load(self, claim: Claim, table: Table) -> T:
+        """Import one plugin; whatever it does becomes its state, and harms no other."""
+        key, value, _, api = claim
+        if key in self._failed or not table.discovery.is_live:
+            from hcs_core.registry._loading import is_worth_importing
+
+            if not is_worth_importing(self, claim, table):
+                return self[key]  # by what the distributions say now
+        module, _, attribute = value.partition(":")
         try:
-            plugin = import_module(module)
+            __import__(module)
+            plugin: Any = sys.modules[module]
             for name in attribute.split(".") if attribute else ():
                 plugin = getattr(plugin, name)
-        # A plugin is foreign code: whatever it raises, sys.exit() too, is its state.
-        except (Exception, SystemExit) as cause:
-            info.state = "broken"
-            info.error = f"{type(cause).__name__}: {cause}".partition("\n")[0]
-            raise PluginLoadError(
-                self.kind, info.key, info.origin, info.value, info.error
-            ) from cause
-        info.state, info.error = "loaded", None
-        return plugin  # type: ignore[return-value]  # the group's name is the promise of T
+            if api != self.api:
+                plugin = self._adapters[api](plugin)
+            reason, cause = self._refusal(key, plugin), None
+        except KeyboardInterrupt:
+            raise
+        # A plugin is foreign code: sys.exit() and a panic of compiled code are its state too.
+        except BaseException as error:  # noqa: BLE001
+            reason, cause = f"{type(error).__name__}: {error}", error
+        if reason:
+            raise self._broken(claim, reason) from cause
+        self._failed.pop(key, None)
+        return self._loaded.setdefault(key, plugin)
+
+    def _refusal(self, key: str, plugin: object) -> str:
+        """Return why an object is not the plugin that was declared, or nothing."""
+        if self._expected is None:
+            return ""
+        base, attribute = self._expected
+        is_class = isinstance(plugin, type)
+        if not (issubclass(plugin, base) if is_class else isinstance(plugin, base)):  # type: ignore[arg-type]
+            return f"it is no {base.__name__}, but {_described(plugin)}"
+        missing = getattr(plugin, "__abstractmethods__", ()) if is_class else ()
+        if missing:
+            return f"it lacks {', '.join(sorted(missing))}"
+        own = getattr(plugin, "__dict__", {}).get("_hcs_key", key)
+        named = getattr(plugin, attribute, None) if attribute else own
+        if named != key or own != key:
+            return f"it is declared as {key!r} but calls itself {(own if own != key else named)!r}"
+        return ""
+
+    def _broken(self, claim: Claim, reason: str) -> PluginLoadError:
+        """Keep that a plugin is broken, and return the error that says so."""
+        from hcs_core.errors import PluginLoadError
+
+        info = self._table().info(claim)
+        reason = reason.strip().partition("\n")[0]
+        error = PluginLoadError(self.kind, info.key, info.origin, info.value, reason)
+        self._failed[info.key] = error
+        return error
+
+    def _loadable(self) -> dict[str, T]:
+        from hcs_core.registry._report import warn_of
+
+        report = self.load_all()
+        warn_of(report.failed)
+        return report.ok
 
     def _info_of(self, plugin: T, key: str) -> PluginInfo:
         """Return what is known of a plugin of this process."""
+        from hcs_core.registry._info import PluginInfo
+
         return PluginInfo(self.kind, key, _value_of(plugin), "", "", self.api, state="loaded")
 
-    def _hint(self, key: str) -> str:
-        incompatible = self._declared(usable_only=False).get(key, ())
-        if incompatible:
-            return f"{incompatible[0].origin} declares it, but {incompatible[0].error}"
+    def _unknown(self, key: str) -> UnknownPluginError:
+        from hcs_core.errors import UnknownPluginError
+        from hcs_core.registry._known import ADDON_OF, install_hint
+
+        hint = ""
         addon = ADDON_OF.get((self.kind, key))
-        return f"{key} comes with {addon}; {install_hint(addon)}" if addon else ""
-
-
-class _Overrides:
-    """See `Registry.overrides`; contextlib costs more to import than a scan."""
-
-    def __init__(self, registry: Registry[Any], plugins: dict[str, Any]) -> None:
-        self._registry = registry
-        self._plugins = plugins
-        self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
-
-    def __enter__(self) -> None:
-        registry = self._registry
-        for table in (registry._added, registry._loaded):
-            self._before.append((table, {k: table[k] for k in self._plugins if k in table}))
-        for key, plugin in self._plugins.items():
-            registry._added[key] = registry._info_of(plugin, key)
-            registry._loaded[key] = plugin
-
-    def __exit__(self, *error: object) -> None:
-        for table, before in self._before:
-            for key in self._plugins:
-                table.pop(key, None)
-            table.update(before)
-        self._before.clear()
+        others = self._table().others_of(key)
+        if others:
+            hint = f"{others[0].origin} declares it, but {others[0].error}"
+        elif addon:
+            hint = f"{key} comes with {addon}; {install_hint(addon)}"
+        return UnknownPluginError(self.kind, key, tuple(self), hint)
 
 
 _KINDS: dict[str, Registry[Any]] = {}
-_scan: tuple[Declaration, ...] | None = None  # the last scan of this process
 
 
 def registries() -> dict[str, Registry[Any]]:
@@ -266,81 +439,31 @@ def registries() -> dict[str, Registry[Any]]:
     return dict(sorted(_KINDS.items()))
 
 
-def all_infos() -> tuple[PluginInfo, ...]:
-    """Return every plugin of every ``hcs.*`` group in the environment, importing none.
-
-    Groups whose registry has not been created in this process are listed too; where that
-    is an addon's, which API major it has is not known, and none is called incompatible.
-    """
-    declared = _current_scan()
-    kinds = {*_KINDS, *(_split_group(item.group)[0] for item in declared)}
-    rows: list[PluginInfo] = []
-    for kind in sorted(kinds):
-        registry = _KINDS.get(kind)
-        if registry is not None:
-            rows.extend(registry.infos())
-        else:
-            for claims in _tabulate(kind, API_OF.get(kind), declared).values():
-                rows.extend(claims)
-    return tuple(rows)
+def _registry_of(kind: str, module: str) -> Registry[Any]:
+    """Return the registry of a kind, importing the module that makes it."""
+    if kind not in _KINDS and module:
+        __import__(module)
+    return _KINDS[kind]
 
 
-def _current_scan() -> tuple[Declaration, ...]:
-    return _new_scan() if _scan is None else _scan
+def _value(table: Table, key: str) -> str:
+    claim = table.usable.get(key)
+    return "" if claim is None else claim[1]
 
 
-def _new_scan() -> tuple[Declaration, ...]:
-    global _scan  # noqa: PLW0603 - one value for all registries, assigned whole
-    _scan = declarations = scan()
-    return declarations
-
-
-def _values(table: _Table, key: str) -> list[str]:
-    return [claim.value for claim in table.get(key, ())]
-
-
-def _identities(table: _Table) -> list[tuple[str, str, str]]:
+def _identities(table: Table) -> list[tuple[str, str, str]]:
     """Return all that distinguishes one set of installed plugins from another."""
-    return [(c.key, c.value, c.origin) for claims in table.values() for c in claims]
-
-
-def _split_group(group: str) -> tuple[str, int]:
-    """Return kind and API major of a group name: ``hcs.storage.v1`` -> hcs.storage, 1."""
-    kind, _, major = group.rpartition(".v")
-    return (kind, int(major)) if kind and major.isdecimal() else (group, 0)
-
-
-def _tabulate(kind: str, api: int | None, declared: tuple[Declaration, ...]) -> _Table:
-    """Return the plugins of one kind by key, with conflicts and API majors marked."""
-    by_key: dict[str, list[PluginInfo]] = {}
-    for item in declared:
-        item_kind, major = _split_group(item.group)
-        if item_kind == kind:
-            info = PluginInfo(kind, item.key, item.value, item.distribution, item.version, major)
-            by_key.setdefault(item.key, []).append(info)
-    return {key: _judge(claims, api) for key, claims in sorted(by_key.items())}
-
-
-def _judge(claims: list[PluginInfo], api: int | None) -> tuple[PluginInfo, ...]:
-    """Mark what cannot be used; usable claims come first."""
-    usable = [claim for claim in claims if api is None or claim.api == api]
-    for claim in claims:
-        if claim not in usable:
-            claim.state = "incompatible"
-            older = "hcs-core" if claim.api > (api or 0) else claim.distribution
-            needs = f"it needs API {claim.api} of {claim.kind}, this core has {api}"
-            claim.error = f"{needs}; update {older}"
-    if not usable:
-        return tuple(claims)
-    same = {(c.distribution, c.value) for c in usable}
-    if len(same) > 1:
-        for claim in usable:
-            claim.state = "conflict"
-            claim.error = f"declared by {', '.join(sorted(c.origin for c in usable))}"
-        return tuple(usable)
-    return (usable[0],)
+    usable = [table.info(claim) for claim in table.usable.values()]
+    conflicts = [info for claims in table.conflicts.values() for info in claims]
+    return [(i.key, i.value, i.origin) for i in (*usable, *conflicts, *table.others)]
 
 
 def _value_of(plugin: object) -> str:
     owner = plugin if hasattr(plugin, "__qualname__") else type(plugin)
     return f"{owner.__module__}:{owner.__qualname__}"
+
+
+def _described(plugin: object) -> str:
+    if isinstance(plugin, type):
+        return f"a subclass of {', '.join(base.__name__ for base in plugin.__bases__)}"
+    return f"of type {type(plugin).__name__}"

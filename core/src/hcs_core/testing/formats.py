@@ -11,23 +11,7 @@ import pytest
 
 from hcs_core.errors import CorruptDataError, UnsavableValueError
 from hcs_core.storage import FileFormat, ImageFormat
-
-
-def same(first: Any, second: Any) -> bool:
-    """Return whether two values are equal in type, dtype, shape and every bit."""
-    if isinstance(first, np.ndarray):
-        return (
-            isinstance(second, np.ndarray)
-            and (first.shape, first.dtype) == (second.shape, second.dtype)
-            and first.tobytes() == second.tobytes()
-        )
-    if isinstance(first, dict):
-        return (
-            isinstance(second, dict)
-            and list(first) == list(second)
-            and all(same(value, second[key]) for key, value in first.items())
-        )
-    return type(first) is type(second) and bool(first == second)
+from hcs_core.testing._samples import same
 
 
 class FileFormatTests:

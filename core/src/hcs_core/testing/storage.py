@@ -20,6 +20,7 @@ from hcs_core.errors import (
     UnsavableValueError,
 )
 from hcs_core.storage import Capability, Item, StorageBackend
+from hcs_core.testing._samples import PIXEL_DTYPES, extremes
 
 OUTSIDE_KEYS = (
     "",
@@ -77,21 +78,15 @@ class StorageBackendTests:
         assert loaded.dtype == np.uint16
         np.testing.assert_array_equal(loaded, self.stack(), strict=True)
 
-    @pytest.mark.parametrize(
-        "dtype",
-        [
-            *("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
-            *("float16", "float32", "float64"),
-        ],
-    )
+    @pytest.mark.parametrize("dtype", PIXEL_DTYPES)
     def test_every_dtype_of_pixels_is_kept_to_its_extremes(
         self, backend: StorageBackend, dtype: str
     ) -> None:
-        extremes = _extremes(np.dtype(dtype))
-        backend.save(self.key("a"), extremes)
+        plane = extremes(np.dtype(dtype))
+        backend.save(self.key("a"), plane)
         loaded = backend.load(self.key("a"))
-        assert loaded.dtype == extremes.dtype
-        assert loaded.tobytes() == extremes.tobytes()  # also NaN and the sign of zero
+        assert loaded.dtype == plane.dtype
+        assert loaded.tobytes() == plane.tobytes()  # also NaN and the sign of zero
 
     @pytest.mark.parametrize("layout", ["fortran", "reversed", "every second", "big-endian"])
     def test_the_layout_of_an_array_does_not_change_its_values(
@@ -346,15 +341,3 @@ class StorageBackendTests:
 
     def _keys(self, *names: str) -> Sequence[str]:
         return [self.key(name) for name in names]
-
-
-def _extremes(dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return a plane of the values that break first."""
-    if dtype.kind == "b":
-        return np.array([[False, True], [True, False]])
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return np.array([[limits.min, limits.max], [0, 1]], dtype)
-    limit = np.finfo(dtype)
-    values = [[limit.max, limit.tiny, limit.smallest_subnormal], [np.nan, -np.inf, -0.0]]
-    return np.array(values, dtype)

@@ -2,6 +2,7 @@
 
 from hcs_pipeline._compile import CompileReport, compile, compile_report
 from hcs_pipeline._execute import RunResult, WellResult, execute
+from hcs_pipeline._hooks import PLAN_COMPILED, RUN_FINISHED, UNIT_FINISHED, UNIT_STARTED
 from hcs_pipeline._ledger import Ledger, RunSummary, UnitState
 from hcs_pipeline._orchestrator import PipelineOrchestrator
 from hcs_pipeline._plan import Plan, PlannedUnit
@@ -11,6 +12,10 @@ from hcs_pipeline._toml import load_pipeline, parse_pipeline
 from hcs_pipeline._version import __version__
 
 __all__ = [
+    "PLAN_COMPILED",
+    "RUN_FINISHED",
+    "UNIT_FINISHED",
+    "UNIT_STARTED",
     "CompileReport",
     "FunctionStep",
     "GroupBy",

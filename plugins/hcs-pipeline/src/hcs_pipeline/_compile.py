@@ -12,6 +12,7 @@ from hcs_core.errors import HcsError, listed, near
 from hcs_core.plates import Plate, PlateIndex, normal_well, open_plate
 from hcs_pipeline._flow import Chains, Flow
 from hcs_pipeline._folder import output_problems
+from hcs_pipeline._hooks import PLAN_COMPILED
 from hcs_pipeline._outcome import (
     choose_image,
     name_problems,
@@ -93,6 +94,20 @@ def compile_report(
     strict: bool = False,
 ) -> CompileReport:
     """Return the plan and every problem, as `compile`, without raising."""
+    report = _report(pipeline, plate, output, format, wells, strict=strict)
+    PLAN_COMPILED(plan=report.plan, problems=report.problems)
+    return report
+
+
+def _report(
+    pipeline: Pipeline,
+    plate: Plate | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    format: str,
+    wells: Sequence[str] | None,
+    *,
+    strict: bool,
+) -> CompileReport:
     problems: list[Problem] = []
     steps = list(_resolved_steps(pipeline, problems))
     opened = _open(plate, format, problems)

@@ -6,12 +6,14 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hcs_core.errors import HcsError, StoreAccessError
 from hcs_core.plates import Plate, open_plate
+from hcs_core.registry import Hook, ObserverFailure
+from hcs_pipeline._hooks import RUN_FINISHED, UNIT_FINISHED, UNIT_STARTED
 from hcs_pipeline._ledger import Ledger, RunSummary, UnitState, summarise
 from hcs_pipeline._output import Field, PlateOutput, fold_tables
 from hcs_pipeline._plan import Plan, PlannedUnit
@@ -23,7 +25,9 @@ from hcs_pipeline.errors import OutputError, PlanStaleError
 logger = logging.getLogger("hcs_pipeline")
 
 Observer = Callable[[UnitState], None]
-"""Told of every unit that has ended; what it raises ends the run like Ctrl-C."""
+"""Told of every unit that has ended; what it raises ends the run like Ctrl-C.
+
+The observers of a hook are told as well, and what they raise ends nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,12 @@ def execute(
         raise PlanStaleError(plan.plate)
     run = _Run(plan, opened, observer)
     _claim(Path(plan.output))
-    try:
-        run.do()
-    finally:
-        if report and run.has_ended:
-            run.report()
+    with run.log():
+        try:
+            run.do()
+        finally:
+            if run.has_ended:
+                run.conclude(report=report)
     return run.result()
 
 
@@ -118,6 +123,7 @@ class _Run:
         # Not by name: two runs in one process would write into each other's log.
         self._log = logging.Logger("hcs_pipeline", logging.INFO)  # noqa: LOG001
         self._log.parent = logger
+        self._observer_failures: Counter[tuple[object, str]] = Counter()
         self._output = PlateOutput(plan, plate)
         self._states: dict[int, UnitState] = {}
         self._waiting: Counter[str] = Counter()  # units that have not ended, by field
@@ -130,19 +136,19 @@ class _Run:
         """Run all units, then make visible what they left."""
         started = time.time()
         self.ledger.start(self.plan, started=started)
-        with _log_file(self._log, self.ledger.folder / "log.txt"):
-            self._log.info("plan %s: %d units", self.plan.plan_hash[:12], len(self.plan.units))
-            try:
-                runner = UnitRunner(self.plan, self.plate)
-                for unit in self.plan.units:
-                    self._run_unit(runner, unit)
-                self._finish(started, interrupted=False)
-            except KeyboardInterrupt:
-                self._finish(started, interrupted=True)
-                raise
-            except Exception as cause:
-                self._finish_after(cause, started)
-                raise
+        self._log.info("plan %s: %d units", self.plan.plan_hash[:12], len(self.plan.units))
+        try:
+            runner = UnitRunner(self.plan, self.plate)
+            for unit in self.plan.units:
+                self._tell(UNIT_STARTED, unit=unit)
+                self._run_unit(runner, unit)
+            self._finish(started, interrupted=False)
+        except KeyboardInterrupt:
+            self._finish(started, interrupted=True)
+            raise
+        except Exception as cause:
+            self._finish_after(cause, started)
+            raise
 
     def _finish_after(self, cause: Exception, started: float) -> None:
         """Make visible what can be after an error that ends the run, such as a full disk."""
@@ -165,9 +171,20 @@ class _Run:
         self._summary = summarise(self.plan, self._states, run)
         self._log.info("%d of %d units done", len(done), len(self.plan.units))
 
-    def report(self) -> None:
-        """Write the report of what has been done."""
-        write_report(self.plan, self.plate, self.summary, list(self._states.values()))
+    def log(self) -> AbstractContextManager[None]:
+        """Return a context in which the run's log is written to its file."""
+        return _log_file(self._log, self.ledger.folder / "log.txt")
+
+    def conclude(self, *, report: bool) -> None:
+        """Write the report of a run that has ended, and tell its observers."""
+        try:
+            if report:
+                write_report(self.plan, self.plate, self.summary, list(self._states.values()))
+        finally:
+            self._tell(RUN_FINISHED, result=self.result())
+            for (_, what), count in self._observer_failures.items():
+                if count > 1:
+                    self._log.warning("%s: %d times in all", what, count)
 
     @property
     def has_ended(self) -> bool:
@@ -202,8 +219,19 @@ class _Run:
         self.ledger.record(state)
         self._publish_fields(unit, state)
         self._states[unit.number] = state
+        self._tell(UNIT_FINISHED, unit=unit, state=state)
         if self._observer is not None:
             self._observer(state)
+
+    def _tell(self, hook: Hook, **arguments: object) -> None:
+        hook(self._note_failure, plan=self.plan, **arguments)
+
+    def _note_failure(self, failure: ObserverFailure) -> None:
+        """Log how an observer has failed, once for each kind of failure, and count the rest."""
+        kind = failure.kind, f"observer {failure.observer!r} of {failure.hook} {failure.action}"
+        self._observer_failures[kind] += 1
+        if self._observer_failures[kind] == 1:
+            self._log.warning("%s", failure, exc_info=failure.cause)
 
     def _run_steps(self, runner: UnitRunner, unit: PlannedUnit) -> UnitState:
         """Run the steps of a unit and write what they made; return its state."""

@@ -1,0 +1,256 @@
+"""The persistent index: what was found in a directory, kept while its stamps are the same.
+
+For network file systems and very large environments (``HCS_PLUGIN_INDEX=auto|on``). It is
+text, with one segment for each directory, so that a new working directory rescans one only.
+Whatever is wrong with the file makes it a miss; it is never a reason to fail, and nothing is
+imported on its word alone (see `Registry`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from binascii import crc32
+from time import time_ns
+
+from hcs_core.registry._discovery import RACY_NS, stamp_of
+from hcs_core.registry._scanner import Distribution
+from hcs_core.registry._settings import cache_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hcs_core.registry._discovery import Place, Stamp
+
+_FORMAT = "hcs plugin index 1"
+_END = "end\n"
+_MOST_SEGMENTS = 64
+_MOST_BYTES = 1 << 26
+_AN_HOUR_NS = 3_600_000_000_000
+_SITE_FOLDERS = ("site-packages", "dist-packages")
+_FILE = "/entry_points.txt"
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class Index:
+    """The index of one Python environment, read when it is made.
+
+    Parameters
+    ----------
+    prefixes : tuple of str
+        Of the groups that it holds; another set has a file of its own.
+
+    Attributes
+    ----------
+    file : str
+        Where it lies.
+    state : str
+        What became of it, for people: ``used``, ``absent``, ``refused: ...``.
+    """
+
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
+        self._header = "\t".join((_FORMAT, sys.prefix, *prefixes))
+        name = f"{os.path.basename(sys.prefix)}-{crc32(os.fsencode(self._header)):08x}"
+        self.file = os.path.join(cache_folder(), f"plugins-{name}.txt")
+        self.state = "used"
+        self._segments: dict[str, str] = {}
+        try:
+            self._segments = _segments(_trusted(self.file), self._header)
+        except FileNotFoundError:
+            self.state = "absent"
+        except (OSError, ValueError) as cause:  # unreadable, damaged, not ours: a miss
+            self.state = f"refused: {cause}"
+
+    def get(self, folder: str, stamp: Stamp) -> list[Distribution] | None:
+        """Return the distributions of a directory, None unless all stamps are as they were."""
+        segment = self._segments.get(folder)
+        if segment is None:
+            return None
+        try:
+            return _unpacked(folder, segment, stamp)
+        except (OSError, ValueError, IndexError):  # a plugin's file is gone; not our format
+            return None
+
+    def store(self, places: list[Place], started_ns: int) -> None:
+        """Write what was found; what changed in the last seconds is left for the next time."""
+        new = {}
+        for place in places:
+            if place.is_folder and not place.from_index:
+                self._segments.pop(place.path, None)
+                packed = _packed(place, started_ns - RACY_NS)
+                if packed is not None:
+                    new[place.path] = packed
+        self.put(new, keep=[place.path for place in places])
+
+    def segment(self, name: str) -> str | None:
+        """Return a segment as it was put."""
+        return self._segments.get(name)
+
+    def put(self, new: dict[str, str], *, keep: list[str]) -> None:
+        """Add segments and write the file; of the old ones those to keep go last."""
+        if not new:
+            return
+        merged = self._segments | new
+        others = [name for name in merged if name not in keep and name not in new]
+        for name in others[: max(0, len(merged) - _MOST_SEGMENTS)]:
+            del merged[name]
+        self._segments = merged
+        body = "".join(f">{name}\n{segment}" for name, segment in merged.items())
+        try:
+            _write(self.file, f"{self._header}\n{body}{_END}")
+        except (OSError, ValueError) as cause:  # a read-only home; a name that is no Unicode
+            self.state = f"not written: {cause}"
+
+    def remove(self) -> None:
+        """Delete the file."""
+        self._segments = {}
+        try:
+            os.unlink(self.file)
+        except FileNotFoundError:
+            self.state = "absent"
+
+
+def refusal(state: os.stat_result) -> str:
+    """Return why a file must not say which plugins there are, or nothing.
+
+    Its values choose what is imported, so nobody else may have written it.
+    """
+    if state.st_mode & 0o170000 != 0o100000:
+        return "it is no regular file"
+    if hasattr(os, "geteuid"):
+        if state.st_uid != os.geteuid():
+            return "it belongs to another user"
+        if os.getuid() != os.geteuid():
+            return "the process acts for another user"
+        if state.st_mode & 0o022:
+            return "others may write it"
+    return ""
+
+
+def _trusted(file: str) -> bytes:
+    """Return the file's content if it is ours alone and whole."""
+    if sys.flags.isolated:
+        raise ValueError("Python runs isolated")
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _BINARY)
+    try:
+        state = os.fstat(descriptor)
+        reason = refusal(state)
+        if reason:
+            raise ValueError(reason)
+        if state.st_size > _MOST_BYTES:
+            raise ValueError("it is too large")
+        return os.read(descriptor, state.st_size + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _segments(content: bytes, header: str) -> dict[str, str]:
+    """Return the segments by name of a file that is whole and of this environment."""
+    checksum, _, rest = content.partition(b"\n")
+    if checksum != b"%08x" % crc32(rest):
+        raise ValueError("it is damaged")
+    text = rest.decode("utf-8", "surrogateescape")
+    first, _, body = text.partition("\n")
+    if first != header or not body.endswith(_END):
+        raise ValueError("it is of another environment")
+    found = {}
+    for part in body[: -len(_END)].split("\n>") if len(body) > len(_END) else ():
+        name, _, segment = part.removeprefix(">").partition("\n")
+        found[name] = segment if segment.endswith("\n") else f"{segment}\n"
+    return found
+
+
+def _write(file: str, text: str) -> None:
+    """Replace the file whole; who reads it meanwhile has the old one."""
+    content = text.encode("utf-8", "surrogateescape")
+    folder = os.path.dirname(file)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    temporary = f"{file}.{os.getpid()}-{time_ns()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    try:
+        with open(descriptor, "wb") as opened:
+            opened.write(b"%08x\n" % crc32(content) + content)
+        os.replace(temporary, file)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _sweep(folder, os.path.basename(file))
+
+
+def _sweep(folder: str, name: str) -> None:
+    """Remove what processes that were killed while writing have left."""
+    for other in os.listdir(folder):
+        if other.startswith(f"{name}.") and other.endswith(".tmp"):
+            path = f"{folder}/{other}"
+            try:
+                if os.stat(path).st_mtime_ns < time_ns() - _AN_HOUR_NS:
+                    os.unlink(path)
+            except FileNotFoundError:  # another process was faster
+                continue
+
+
+def _packed(place: Place, racy_ns: int) -> str | None:
+    """Return the segment of a directory, None where it cannot be held, or is too young."""
+    try:
+        rows = [_row("D", place.stamp), *_plugin_rows(place), *_watched_rows(place)]
+    except (OSError, ValueError):  # removed meanwhile; a name with a tab
+        return None
+    others = [d.entry for d in place.distributions if not d.lines]
+    if any(map(_breaks, (place.path, *others))):
+        return None
+    newest = max(max(map(int, row.split("\t")[1:3])) for row in rows)
+    return None if newest > racy_ns else "\n".join((*rows, "\t".join(("N", *others)), ""))
+
+
+def _plugin_rows(place: Place) -> Iterator[str]:
+    for distribution in place.distributions:
+        if distribution.lines:
+            stamp = stamp_of(os.stat(distribution.folder + _FILE))
+            texts = [text for line in distribution.lines for text in line]
+            yield _row("P", stamp, distribution.entry, *texts)
+
+
+def _watched_rows(place: Place) -> Iterator[str]:
+    """Yield what else of a source tree changes when a build rewrites its metadata in place."""
+    if place.path.endswith(_SITE_FOLDERS):
+        return
+    for distribution in place.distributions:
+        if distribution.entry.endswith(".egg-info") and not distribution.lines:
+            folder, name = distribution.folder, distribution.entry
+            yield _row("W", stamp_of(os.stat(folder)), name)
+            if os.path.exists(folder + _FILE):
+                yield _row("W", stamp_of(os.stat(folder + _FILE)), name + _FILE)
+
+
+def _row(letter: str, stamp: Stamp, *texts: str) -> str:
+    if any(map(_breaks, texts)):
+        raise ValueError("a name that the index cannot hold")
+    return "\t".join((letter, *map(str, stamp), *texts))
+
+
+def _breaks(text: str) -> bool:
+    return "\t" in text or "\n" in text
+
+
+def _unpacked(folder: str, segment: str, stamp: Stamp) -> list[Distribution] | None:
+    """Return the distributions of a segment, None where a stamp is another now."""
+    found = []
+    for row in segment.split("\n")[:-1]:
+        letter, *fields = row.split("\t")
+        if letter == "N":
+            found += [Distribution(folder, name, ()) for name in fields if name]
+            continue
+        then = tuple(map(int, fields[:5]))
+        if letter == "D":
+            now = stamp
+        elif letter == "P":
+            now = stamp_of(os.stat(f"{folder}/{fields[5]}{_FILE}"))
+            texts = fields[6:]
+            lines = tuple(zip(texts[::3], texts[1::3], texts[2::3], strict=True))
+            found.append(Distribution(folder, fields[5], lines))
+        else:
+            now = stamp_of(os.stat(f"{folder}/{fields[5]}"))
+        if now != then:
+            return None
+    return found

@@ -1,0 +1,44 @@
+"""Everything that is declared in the environment, of all kinds."""
+
+from __future__ import annotations
+
+from hcs_core.registry._discovery import current
+from hcs_core.registry._known import API_OF
+from hcs_core.registry._registry import registries
+from hcs_core.registry._scanner import OUR_PREFIX
+from hcs_core.registry._table import Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcs_core.registry._info import PluginInfo
+
+
+def kinds() -> tuple[str, ...]:
+    """Return every kind of plugins: the core's, those declared, and those of this process."""
+    discovery = current()
+    declared = (*discovery.claims, *discovery.shadowed)
+    found = {kind for kind in declared if kind.startswith(OUR_PREFIX)} | {*registries(), *API_OF}
+    # What extends the name of a kind are secondary keys of its plugins.
+    return tuple(sorted(kind for kind in found if kind.rpartition(".")[0] not in found))
+
+
+def all_infos(*, all: bool = False) -> tuple[PluginInfo, ...]:
+    """Return every plugin of every ``hcs.*`` group in the environment, importing none.
+
+    Groups whose registry has not been created in this process are listed too; where that
+    is an addon's, which API major it has is not known, and none is called incompatible.
+
+    Parameters
+    ----------
+    all : bool
+        Whether to return also what is switched off or hidden by another.
+    """
+    discovery, made = current(), registries()
+    rows: list[PluginInfo] = []
+    for kind in kinds():
+        if kind in made:
+            rows += made[kind].infos(all=all)
+        else:
+            apis = (API_OF[kind],) if kind in API_OF else None
+            rows += Table(kind, apis, discovery).infos(all=all)
+    return tuple(rows)

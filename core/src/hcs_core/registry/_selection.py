@@ -1,0 +1,173 @@
+"""Which plugins the user wants: switched off, the only ones, or preferred over others.
+
+Imported only where an environment variable or the configuration file says something.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hcs_core.errors import SettingError, near
+from hcs_core.registry._settings import DISABLE, ONLY, PREFER, config_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+CORE = "hcs-core"
+_OF_DISTRIBUTION = "dist:"
+_GRAMMAR = "kind:key, such as storage:omero, a kind, or dist:name"
+
+
+class Selector:
+    """What is meant by ``hcs.storage:omero``, ``storage`` or ``dist:acme-tools``."""
+
+    __slots__ = ("distribution", "key", "kind", "source", "text")
+
+    def __init__(self, text: str, source: str) -> None:
+        self.text = text
+        self.source = source
+        self.kind = self.key = self.distribution = ""
+        if text.startswith(_OF_DISTRIBUTION):
+            self.distribution = _normalised(text.removeprefix(_OF_DISTRIBUTION))
+        else:
+            kind, _, key = text.partition(":")
+            self.kind, self.key = kind.strip(), key.strip().replace("*", "")
+        if not (self.kind or self.distribution):
+            raise SettingError(source, text, _GRAMMAR)
+
+    def takes(self, kind: str, key: str, distribution: str) -> bool:
+        """Return whether it means this plugin."""
+        if self.distribution:
+            return distribution == self.distribution
+        return self.kind in (kind, kind.removeprefix("hcs.")) and self.key in ("", key)
+
+
+class Selection:
+    """The user's choice among the installed plugins.
+
+    Attributes
+    ----------
+    disable, only : tuple of Selector
+        What is off, and what alone is on where that is said.
+    prefer : dict of str to str
+        For ``kind:key`` the distribution that wins a conflict.
+    """
+
+    __slots__ = ("disable", "only", "prefer")
+
+    def __init__(
+        self,
+        disable: tuple[Selector, ...],
+        only: tuple[Selector, ...] | None,
+        prefer: Mapping[str, str],
+    ) -> None:
+        self.disable = disable
+        self.only = only
+        self.prefer = dict(prefer)
+
+    def reason_against(self, kind: str, key: str, distribution: str) -> str:
+        """Return what switches a plugin off, nothing where it is on.
+
+        The core's own plugins stay on when others are the only ones: without its commands
+        nobody could ask what is there.
+        """
+        for selector in self.disable:
+            if selector.takes(kind, key, distribution):
+                return f"switched off by {selector.source}: {selector.text}"
+        if self.only is None or distribution == CORE:
+            return ""
+        if any(selector.takes(kind, key, distribution) for selector in self.only):
+            return ""
+        named = ", ".join(selector.text for selector in self.only) or "none"
+        source = self.only[0].source if self.only else ONLY
+        return f"switched off by {source}, which names {named}"
+
+    def preferred(self, kind: str, key: str) -> str:
+        """Return the distribution that the user prefers for a key, or nothing."""
+        short = kind.removeprefix("hcs.")
+        return self.prefer.get(f"{kind}:{key}") or self.prefer.get(f"{short}:{key}", "")
+
+
+def read_selection() -> Selection:
+    """Return what the environment and the configuration file say.
+
+    Raises
+    ------
+    SettingError
+        If one of them says it in a way that cannot be understood.
+    """
+    table, file = _configured()
+    disable = [*_listed(DISABLE), *_from_list(table, "disable", file)]
+    only: Iterable[Selector] | None = None
+    if os.environ.get(ONLY):
+        only = _listed(ONLY)
+    elif "only" in table:
+        only = _from_list(table, "only", file)
+    prefer = _checked_preferences(table.get("prefer", {}), file) | _preferences()
+    return Selection(tuple(disable), None if only is None else tuple(only), prefer)
+
+
+def _listed(variable: str) -> list[Selector]:
+    """Return the selectors of an environment variable, separated by commas."""
+    texts = os.environ.get(variable, "").split(",")
+    source = f"the environment variable {variable}"
+    return [Selector(text.strip(), source) for text in texts if text.strip()]
+
+
+def _preferences() -> dict[str, str]:
+    """Return the preferences of the environment: ``storage:zarr=acme-zarr, ...``."""
+    found = {}
+    for text in filter(None, map(str.strip, os.environ.get(PREFER, "").split(","))):
+        name, equals, distribution = text.partition("=")
+        if not (equals and ":" in name and distribution.strip()):
+            source = f"the environment variable {PREFER}"
+            raise SettingError(source, text, "kind:key=distribution, separated by commas")
+        found[name.strip()] = _normalised(distribution)
+    return found
+
+
+def _configured() -> tuple[dict[str, Any], str]:
+    """Return the table ``[plugins]`` of the configuration file, and the file."""
+    file = config_file()
+    if not os.path.exists(file):
+        return {}, file
+    import tomllib  # 10 ms, only for those who have such a file
+
+    try:
+        with open(file, "rb") as opened:
+            table = tomllib.load(opened).get("plugins", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        raise SettingError(file, " ".join(str(cause).split()), "a readable TOML file") from cause
+    known = ("disable", "only", "prefer")
+    if not isinstance(table, dict):
+        raise SettingError(f"plugins in {file}", str(table), "a table")
+    for name in table:
+        if name not in known:
+            raise SettingError(
+                f"[plugins] in {file}", name, f"one of {', '.join(known)}{near(name, known)}"
+            )
+    return table, file
+
+
+def _from_list(table: dict[str, Any], name: str, file: str) -> list[Selector]:
+    texts = table.get(name, [])
+    source = f"{name} in {file}"
+    if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+        raise SettingError(source, str(texts), f"a list of {_GRAMMAR}")
+    return [Selector(text.strip(), source) for text in texts]
+
+
+def _checked_preferences(table: object, file: str) -> dict[str, str]:
+    if not (isinstance(table, dict) and all(isinstance(value, str) for value in table.values())):
+        wanted = 'a table such as {"storage:zarr" = "acme-zarr"}'
+        raise SettingError(f"prefer in {file}", str(table), wanted)
+    return {name: _normalised(distribution) for name, distribution in table.items()}
+
+
+def _normalised(name: str) -> str:
+    """Return a distribution's name as it is compared (PEP 503)."""
+    from hcs_core.registry._scanner import alias_of
+
+    return alias_of(name.strip()).replace("_", "-")

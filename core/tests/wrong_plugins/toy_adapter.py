@@ -1,0 +1,54 @@
+"""The adapter of the toy framework, which it imports in its methods only."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs_core.arrays import ArrayAdapter, ArrayInfo
+from hcs_core.errors import FrameworkUnavailableError
+
+
+class BoxAdapter(ArrayAdapter):
+    """Boxes, which share the memory that is put into them."""
+
+    name: ClassVar[str] = "toy_box"
+    module_names: ClassVar[tuple[str, ...]] = ("toy_framework",)
+
+    def owns(self, value: object) -> bool:
+        return type(value).__module__ == "toy_framework"
+
+    def describe(self, array: Any) -> ArrayInfo:
+        values = array.values
+        return ArrayInfo(
+            framework=self.name,
+            shape=values.shape,
+            dtype=str(values.dtype),
+            device="cpu",
+            strides=values.strides,
+            pointer=values.ctypes.data if values.size else 0,
+            readonly=not values.flags.writeable,
+            nbytes=values.nbytes,
+        )
+
+    def to_host(self, array: Any) -> NDArray[Any]:
+        values: NDArray[Any] = array.values
+        return values
+
+    def from_host(self, array: NDArray[Any], device: str) -> Any:
+        from toy_framework import Box
+
+        if device != "cpu":
+            raise FrameworkUnavailableError(f"device {device!r}", self.name, ("cpu",))
+        return Box(np.asarray(array))
+
+
+class EagerAdapter(BoxAdapter):
+    """Imports its framework to say that something is none of its arrays."""
+
+    def owns(self, value: object) -> bool:
+        from toy_framework import Box
+
+        return isinstance(value, Box)

@@ -1,0 +1,136 @@
+"""An array adapter that holds its contract, and adapters that each break one promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from toy_adapter import BoxAdapter, EagerAdapter
+
+from hcs_core.arrays import ARRAYS, ArrayInfo
+from hcs_core.testing import ArrayAdapterTests
+
+
+class ToyAdapterTests(ArrayAdapterTests):
+    caught_by: ClassVar[tuple[str, ...]] = ()
+
+
+class TestRight(ToyAdapterTests):
+    adapter = BoxAdapter
+
+
+class TestName(ToyAdapterTests):
+    caught_by = ("test_it_has_the_name_that_users_type",)
+
+    class adapter(BoxAdapter):  # noqa: N801 - the attribute of the suite
+        name = "Toy box"
+
+
+class TestModules(ToyAdapterTests):
+    caught_by = ("test_its_modules_are_top_level_names",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        module_names = ("toy_framework.arrays",)
+
+
+class TestKey(ToyAdapterTests):
+    adapter = BoxAdapter
+    caught_by = ("test_it_is_registered_under_its_name",)
+
+    @pytest.fixture(autouse=True)
+    def _registered(self) -> Iterator[None]:
+        with ARRAYS.overrides(other_key=BoxAdapter):
+            yield
+
+
+class TestEager(ToyAdapterTests):
+    adapter = EagerAdapter
+    caught_by = ("test_knowing_it_does_not_import_its_framework",)
+
+
+class TestOwnsNothing(ToyAdapterTests):
+    caught_by = ("test_it_owns_its_arrays",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def owns(self, value: object) -> bool:
+            return False
+
+
+class TestOwnsEverything(ToyAdapterTests):
+    caught_by = (
+        "test_it_owns_nothing_that_is_no_array",
+        "test_no_two_adapters_own_an_array",
+    )
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def owns(self, value: object) -> bool:
+            return True
+
+
+class TestNarrow(ToyAdapterTests):
+    caught_by = ("test_every_dtype_comes_back_to_the_last_bit",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            with np.errstate(all="ignore"):
+                return super().from_host(array.astype(np.float32).astype(array.dtype), device)
+
+
+class TestAsInMemory(ToyAdapterTests):
+    caught_by = ("test_every_layout_comes_back_with_its_values",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            return super().from_host(array.ravel(order="K").reshape(array.shape), device)
+
+
+class TestDescription(ToyAdapterTests):
+    caught_by = (
+        "test_an_array_is_described_as_what_it_is",
+        "test_a_description_has_an_address_and_a_step_for_each_axis",
+        "test_an_array_without_elements_has_no_address",
+    )
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def describe(self, array: Any) -> ArrayInfo:
+            info = super().describe(array)
+            steps = tuple(step // array.values.itemsize for step in info.strides)
+            pointer = array.values.ctypes.data
+            return replace(info, dtype=array.values.dtype.str, strides=steps, pointer=pointer)
+
+
+class TestSubclass(ToyAdapterTests):
+    caught_by = ("test_what_comes_to_the_host_is_a_plain_array",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def to_host(self, array: Any) -> NDArray[Any]:
+            return super().to_host(array).view(np.ma.MaskedArray)
+
+
+class TestInventedAddress(ToyAdapterTests):
+    caught_by = ("test_the_address_says_whether_memory_is_shared",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def describe(self, array: Any) -> ArrayInfo:
+            return replace(super().describe(array), pointer=id(array))
+
+
+class TestUnlocks(ToyAdapterTests):
+    caught_by = ("test_no_write_reaches_memory_that_is_read_only",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            array.flags.writeable = True
+            return super().from_host(array, device)
+
+
+class TestAnyDevice(ToyAdapterTests):
+    caught_by = ("test_a_device_that_is_not_there_is_refused_by_name",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            return super().from_host(array, "cpu")
