@@ -164,7 +164,8 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks; arguments are passed on."""
-    install_all(session, "scikit-image", "imageio")
+    # pip: an environment that uv made has none, and a benchmark installs its peers with it.
+    install_all(session, "pip", "scikit-image", "imageio")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -17,8 +17,8 @@ class SkippedError(Exception):
     """The benchmark cannot run here; the message says why."""
 
 
-def shared_script(name: str) -> ModuleType:
-    """Import a script of ``../shared/bench``.
+def shared_path(name: str) -> Path:
+    """Return where a script of ``../shared/bench`` is.
 
     Raises
     ------
@@ -28,6 +28,18 @@ def shared_script(name: str) -> ModuleType:
     path = SHARED / "bench" / f"{name}.py"
     if not path.is_file():
         raise SkippedError(f"needs {path.name} from the optional data folder ../shared")
+    return path
+
+
+def shared_script(name: str) -> ModuleType:
+    """Import a script of ``../shared/bench``.
+
+    Raises
+    ------
+    SkippedError
+        If the folder is not there.
+    """
+    path = shared_path(name)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hcs_core.registry import PluginInfo
 from hcs_core.registry._discovery import Discovery
-from hcs_core.registry._scanner import Distribution, alias_of
+from hcs_core.registry._metadata import normalised
+from hcs_core.registry._table import Table
 
 HEAVY = {
     *("numpy", "typing", "json", "re", "pathlib", "dataclasses", "threading", "logging", "inspect"),
@@ -60,21 +62,19 @@ def run(script: str, *path: Path) -> str:
     return done.stdout.strip()
 
 
-def scan(path: list[Any]) -> list[tuple[str, str, str, Distribution]]:
-    """Return what counts of a path: group, key, value and distribution."""
+def scan(path: list[Any]) -> list[PluginInfo]:
+    """Return what counts of a path."""
     discovery = Discovery(("hcs.",), with_index=False, path=path)
-    counting = {id(claim[2]) for claims in discovery.claims.values() for claim in claims}
     return [
-        (*line, distribution)
-        for place in discovery.places
-        for distribution in place.distributions
-        for line in distribution.lines
-        if id(distribution) in counting
+        Table(kind, None, discovery).info(claim)
+        for kind, claims in discovery.claims.items()
+        for claim in claims
     ]
 
 
 def found(*path: Path) -> list[tuple[str, str, str]]:
-    return [line[:3] for line in scan([str(place) for place in path])]
+    infos = scan([str(place) for place in path])
+    return [(f"{info.kind}.v{info.api}", info.key, info.value) for info in infos]
 
 
 def test_importing_the_core_loads_nothing_heavy():
@@ -148,8 +148,8 @@ def test_what_an_uninstallation_left_does_not_hide_the_real_distribution(tmp_pat
     (tmp_path / "acme-1.0.dist-info/__pycache__").mkdir(parents=True)
     install(tmp_path, "acme", "[hcs.x.v1]\na = m:A\n", version="2.0")
     install(tmp_path, "~cme", "[hcs.x.v1]\na = m:A\n", version="0.9")
-    ((*_, acme),) = scan([str(tmp_path)])
-    assert (acme.name, acme.version) == ("acme", "2.0")
+    (acme,) = scan([str(tmp_path)])
+    assert (acme.distribution, acme.version) == ("acme", "2.0")
 
 
 def test_of_two_versions_in_one_folder_the_one_installed_last_wins(tmp_path):
@@ -159,7 +159,7 @@ def test_of_two_versions_in_one_folder_the_one_installed_last_wins(tmp_path):
         for version in ("1.0", "2.0"):
             time = 2000 if version == newest else 1000
             os.utime(tmp_path / f"acme-{version}.dist-info/METADATA", (time, time))
-        assert [row[3].version for row in scan([str(tmp_path)])] == [newest]
+        assert [acme.version for acme in scan([str(tmp_path)])] == [newest]
 
 
 def test_a_folder_reached_under_two_names_is_read_once(tmp_path):
@@ -219,8 +219,7 @@ def test_a_working_directory_that_is_gone_is_no_error(tmp_path):
 
 @pytest.mark.parametrize("name", ["Foo.Bar", "foo-bar", "FOO__bar", "foo-_.bar", "foo_bar"])
 def test_names_are_compared_as_in_pep_503(name):
-    assert alias_of(name) == "foo_bar"
-    assert Distribution("", f"{alias_of(name)}-1.dist-info", ()).name == "foo-bar"
+    assert normalised(name) == "foo-bar"
 
 
 # -- the same as importlib.metadata, on random layouts ----------------------------------------
@@ -258,7 +257,7 @@ FOLDERS = st.lists(
         st.none() | FILES,
     ),
     max_size=4,
-    unique_by=lambda row: alias_of(row[0]),  # of two in one folder, theirs is any
+    unique_by=lambda row: normalised(row[0]),  # of two in one folder, theirs is any
 )
 
 
@@ -279,7 +278,7 @@ def test_the_scan_agrees_with_importlib_metadata_on_any_layout(tmp_path_factory,
     theirs = set()
     seen: set[str] = set()
     for distribution in importlib_metadata.distributions(path=path):
-        name = alias_of(distribution.name)
+        name = normalised(distribution.name)
         if name in seen:
             continue
         seen.add(name)
@@ -287,5 +286,5 @@ def test_the_scan_agrees_with_importlib_metadata_on_any_layout(tmp_path_factory,
             if point.group.startswith("hcs."):
                 value = ":".join(part for part in (point.module, point.attr) if part)
                 theirs.add((point.group, point.name, value, name, distribution.version))
-    ours = {(*line, d.alias, d.version) for *line, d in scan(path)}
+    ours = {(f"{i.kind}.v{i.api}", i.key, i.value, i.distribution, i.version) for i in scan(path)}
     assert ours == theirs

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
-from binascii import crc32
 from time import time_ns
 
-from hcs_core.registry._discovery import RACY_NS, stamp_of
-from hcs_core.registry._scanner import Distribution
-from hcs_core.registry._settings import cache_folder
+from hcs_core.registry._discovery import RACY_NS, Claims, Found, discover, stamp_of, stamp_text
+from hcs_core.registry._settings import cache_folder, index_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hcs_core.registry._discovery import Place, Stamp
+    from hcs_core.registry._discovery import Discovery, Place, Stamp
 
 _FORMAT = "hcs plugin index 1"
 _END = "end\n"
@@ -31,6 +29,9 @@ _AN_HOUR_NS = 3_600_000_000_000
 _SITE_FOLDERS = ("site-packages", "dist-packages")
 _FILE = "/entry_points.txt"
 _BINARY = getattr(os, "O_BINARY", 0)
+# Not through a link, and not waiting for somebody to write into a pipe.
+_CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_METADATA_FOLDERS = (".dist-info", ".egg-info")
 
 
 class Index:
@@ -51,7 +52,7 @@ class Index:
 
     def __init__(self, prefixes: tuple[str, ...]) -> None:
         self._header = "\t".join((_FORMAT, sys.prefix, *prefixes))
-        name = f"{os.path.basename(sys.prefix)}-{crc32(os.fsencode(self._header)):08x}"
+        name = f"{os.path.basename(sys.prefix)}-{_checksum(os.fsencode(self._header)):08x}"
         self.file = os.path.join(cache_folder(), f"plugins-{name}.txt")
         self.state = "used"
         self._segments: dict[str, str] = {}
@@ -62,7 +63,7 @@ class Index:
         except (OSError, ValueError) as cause:  # unreadable, damaged, not ours: a miss
             self.state = f"refused: {cause}"
 
-    def get(self, folder: str, stamp: Stamp) -> list[Distribution] | None:
+    def get(self, folder: str, stamp: Stamp) -> Found | None:
         """Return the distributions of a directory, None unless all stamps are as they were."""
         segment = self._segments.get(folder)
         if segment is None:
@@ -89,7 +90,7 @@ class Index:
 
     def put(self, new: dict[str, str], *, keep: list[str]) -> None:
         """Add segments and write the file; of the old ones those to keep go last."""
-        if not new:
+        if not new or _bar():
             return
         merged = self._segments | new
         others = [name for name in merged if name not in keep and name not in new]
@@ -111,6 +112,21 @@ class Index:
             self.state = "absent"
 
 
+def rebuild_index() -> tuple[Discovery, Index]:
+    """Read the environment again, and write its index anew, or remove it where it is off.
+
+    What is in directories that changed in the last seconds is left out, and stays right.
+    """
+    mode = index_mode()
+    discovery = discover(with_index=False)
+    index = Index(discovery.prefixes)
+    index.remove()
+    if mode != "off":
+        index.state = "used"
+        index.store(discovery.places, discovery.started_ns)
+    return discovery, index
+
+
 def refusal(state: os.stat_result) -> str:
     """Return why a file must not say which plugins there are, or nothing.
 
@@ -121,18 +137,26 @@ def refusal(state: os.stat_result) -> str:
     if hasattr(os, "geteuid"):
         if state.st_uid != os.geteuid():
             return "it belongs to another user"
-        if os.getuid() != os.geteuid():
-            return "the process acts for another user"
         if state.st_mode & 0o022:
             return "others may write it"
     return ""
 
 
+def _bar() -> str:
+    """Return why this process must leave the index alone, or nothing."""
+    if sys.flags.isolated:
+        return "Python runs isolated"
+    if hasattr(os, "geteuid") and os.getuid() != os.geteuid():
+        return "the process acts for another user"
+    return ""
+
+
 def _trusted(file: str) -> bytes:
     """Return the file's content if it is ours alone and whole."""
-    if sys.flags.isolated:
-        raise ValueError("Python runs isolated")
-    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _BINARY)
+    reason = _bar()
+    if reason:
+        raise ValueError(reason)
+    descriptor = os.open(file, os.O_RDONLY | _CAREFULLY | _BINARY)
     try:
         state = os.fstat(descriptor)
         reason = refusal(state)
@@ -148,7 +172,7 @@ def _trusted(file: str) -> bytes:
 def _segments(content: bytes, header: str) -> dict[str, str]:
     """Return the segments by name of a file that is whole and of this environment."""
     checksum, _, rest = content.partition(b"\n")
-    if checksum != b"%08x" % crc32(rest):
+    if checksum != b"%08x" % _checksum(rest):
         raise ValueError("it is damaged")
     text = rest.decode("utf-8", "surrogateescape")
     first, _, body = text.partition("\n")
@@ -170,7 +194,7 @@ def _write(file: str, text: str) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
     try:
         with open(descriptor, "wb") as opened:
-            opened.write(b"%08x\n" % crc32(content) + content)
+            opened.write(b"%08x\n" % _checksum(content) + content)
         os.replace(temporary, file)
     except BaseException:
         os.unlink(temporary)
@@ -196,61 +220,78 @@ def _packed(place: Place, racy_ns: int) -> str | None:
         rows = [_row("D", place.stamp), *_plugin_rows(place), *_watched_rows(place)]
     except (OSError, ValueError):  # removed meanwhile; a name with a tab
         return None
-    others = [d.entry for d in place.distributions if not d.lines]
+    others = sorted({*place.found.entries} - {*_declared(place)})
     if any(map(_breaks, (place.path, *others))):
         return None
-    newest = max(max(map(int, row.split("\t")[1:3])) for row in rows)
+    newest = max(max(map(int, row.split("\t")[1].split()[:2])) for row in rows)
     return None if newest > racy_ns else "\n".join((*rows, "\t".join(("N", *others)), ""))
 
 
+def _declared(place: Place) -> dict[str, list[str]]:
+    """Return what each distribution of a place declares: kind, API, key, value, kind, ..."""
+    declared: dict[str, list[str]] = {}
+    for kind, claims in place.found.claims.items():
+        for key, value, folder, api in claims:
+            entry = folder.rpartition("/")[2]
+            declared.setdefault(entry, []).extend((kind, str(api), key, value))
+    return declared
+
+
 def _plugin_rows(place: Place) -> Iterator[str]:
-    for distribution in place.distributions:
-        if distribution.lines:
-            stamp = stamp_of(os.stat(distribution.folder + _FILE))
-            texts = [text for line in distribution.lines for text in line]
-            yield _row("P", stamp, distribution.entry, *texts)
+    for entry, texts in _declared(place).items():
+        yield _row("P", stamp_of(os.stat(f"{place.path}/{entry}{_FILE}")), entry, *texts)
 
 
 def _watched_rows(place: Place) -> Iterator[str]:
     """Yield what else of a source tree changes when a build rewrites its metadata in place."""
     if place.path.endswith(_SITE_FOLDERS):
         return
-    for distribution in place.distributions:
-        if distribution.entry.endswith(".egg-info") and not distribution.lines:
-            folder, name = distribution.folder, distribution.entry
-            yield _row("W", stamp_of(os.stat(folder)), name)
-            if os.path.exists(folder + _FILE):
-                yield _row("W", stamp_of(os.stat(folder + _FILE)), name + _FILE)
+    declaring = _declared(place)
+    for entry in place.found.entries:
+        if entry.endswith(".egg-info") and entry not in declaring:
+            for name in (entry, entry + _FILE):
+                if os.path.exists(f"{place.path}/{name}"):
+                    yield _row("W", stamp_of(os.stat(f"{place.path}/{name}")), name)
 
 
 def _row(letter: str, stamp: Stamp, *texts: str) -> str:
     if any(map(_breaks, texts)):
         raise ValueError("a name that the index cannot hold")
-    return "\t".join((letter, *map(str, stamp), *texts))
+    return "\t".join((letter, stamp_text(stamp), *texts))
 
 
 def _breaks(text: str) -> bool:
     return "\t" in text or "\n" in text
 
 
-def _unpacked(folder: str, segment: str, stamp: Stamp) -> list[Distribution] | None:
+def _unpacked(folder: str, segment: str, stamp: Stamp) -> Found | None:
     """Return the distributions of a segment, None where a stamp is another now."""
-    found = []
+    found = Found()
     for row in segment.split("\n")[:-1]:
-        letter, *fields = row.split("\t")
-        if letter == "N":
-            found += [Distribution(folder, name, ()) for name in fields if name]
-            continue
-        then = tuple(map(int, fields[:5]))
-        if letter == "D":
-            now = stamp
-        elif letter == "P":
-            now = stamp_of(os.stat(f"{folder}/{fields[5]}{_FILE}"))
-            texts = fields[6:]
-            lines = tuple(zip(texts[::3], texts[1::3], texts[2::3], strict=True))
-            found.append(Distribution(folder, fields[5], lines))
+        fields = row.split("\t")
+        letter = fields[0]
+        if letter == "P":
+            entry = fields[2]
+            if "/" in entry or not entry.endswith(_METADATA_FOLDERS):
+                raise ValueError("metadata elsewhere")
+            if stamp_text(stamp_of(os.stat(f"{folder}/{entry}{_FILE}"))) != fields[1]:
+                return None
+            found.entries.append(entry)
+            for at in range(3, len(fields), 4):
+                kind, api, key, value = fields[at : at + 4]
+                claims = found.claims.get(kind)
+                if claims is None:
+                    claims = found.claims[kind] = Claims()
+                claims.add((key, value, f"{folder}/{entry}", int(api)))
+        elif letter == "N":
+            found.entries += filter(None, fields[1:])
         else:
-            now = stamp_of(os.stat(f"{folder}/{fields[5]}"))
-        if now != then:
-            return None
+            now = stamp if letter == "D" else stamp_of(os.stat(f"{folder}/{fields[2]}"))
+            if stamp_text(now) != fields[1]:
+                return None
     return found
+
+
+def _checksum(content: bytes) -> int:
+    """Return the remainder by a prime: what crc32 is for, without a library to load."""
+    return int.from_bytes(content, "little") % 1_073_741_789

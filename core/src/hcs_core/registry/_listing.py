@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from hcs_core.registry._discovery import current
+from hcs_core.registry._discovery import OUR_PREFIX, current
 from hcs_core.registry._known import API_OF
 from hcs_core.registry._registry import registries
-from hcs_core.registry._scanner import OUR_PREFIX
 from hcs_core.registry._table import Table
 
 TYPE_CHECKING = False

@@ -22,8 +22,8 @@ class Overrides:
         for table in (registry._added, registry._loaded):
             self._before.append((table, {k: table[k] for k in self._plugins if k in table}))
         for key, plugin in self._plugins.items():
+            registry._loaded[key] = plugin  # first: whoever finds the key finds the plugin
             registry._added[key] = registry._info_of(plugin, key)
-            registry._loaded[key] = plugin
 
     def __exit__(self, *error: object) -> None:
         for table, before in self._before:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
-from hcs_core.registry._discovery import RACY_NS, stamp_of
-from hcs_core.registry._scanner import read_bytes
+from hcs_core.registry._discovery import RACY_NS, read_bytes, stamp_of, stamp_text
+from hcs_core.registry._judging import add_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,17 +48,6 @@ class Finding:
         self.key = key
 
 
-class PackageSource:
-    """An application's own package as the source of plugins; see `Distribution`."""
-
-    __slots__ = ("folder",)
-    name = ""
-    version = ""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-
 def add_package(registry: Registry[Any], table: Table) -> None:
     """Add to a registry's table what the modules of its package register.
 
@@ -68,15 +57,29 @@ def add_package(registry: Registry[Any], table: Table) -> None:
         If there is no such package.
     """
     for folder in _folders_of(registry.package):
-        source = PackageSource(folder)
         claims: list[Claim] = []
         for found in _kept(registry.package, folder, table.discovery):
             key = found.key or registry.key_from(found.name)
             if found.name == BROKEN:
-                table.add_broken((found.module, found.module, source, registry.api), found.key)
+                claim = (found.module, found.module, folder, registry.api)
+                table.reject(claim, "broken", found.key)
             elif key:
-                claims.append((key, f"{found.module}:{found.name}", source, registry.api))
-        table.add_own(claims)
+                claims.append((key, f"{found.module}:{found.name}", folder, registry.api))
+        add_own(table, claims)
+
+
+def is_in_source(registry: Registry[Any], claim: Claim) -> bool:
+    """Return whether the source of a module in the registry's package makes a claim."""
+    key, value, folder, _ = claim
+    module, _, name = value.partition(":")
+    inside = module.removeprefix(registry.package).split(".")[1:]
+    if module != ".".join((registry.package, *inside)) or not all(map(str.isidentifier, inside)):
+        return False
+    stem = "/".join((folder, *inside))
+    findings = (*_findings(module, f"{stem}/__init__.py"), *_findings(module, f"{stem}.py"))
+    return any(
+        found.name == name and (found.key or registry.key_from(name)) == key for found in findings
+    )
 
 
 def _folders_of(package: str) -> list[str]:
@@ -107,7 +110,7 @@ def _kept(package: str, folder: str, discovery: Discovery) -> list[Finding]:
     if segment is not None:
         try:
             return _unpacked(segment)
-        except (OSError, ValueError):  # a file has changed or is gone: look again
+        except (OSError, ValueError, IndexError):  # changed, gone, or not our format: look again
             pass
     return _read_and_kept(name, package, folder, discovery.started_ns, index)
 
@@ -180,7 +183,7 @@ def _packed(modules: list[tuple[str, Stamp, list[Finding]]]) -> str:
     rows = []
     for path, stamp, findings in modules:
         texts = [text for f in findings for text in (f.module, f.name, f.key.replace("\t", " "))]
-        rows.append("\t".join((*map(str, stamp), path, *texts)))
+        rows.append("\t".join((stamp_text(stamp), path, *texts)))
     return "\n".join((*rows, ""))
 
 
@@ -189,9 +192,9 @@ def _unpacked(segment: str) -> list[Finding]:
     found = []
     for row in segment.split("\n")[:-1]:
         fields = row.split("\t")
-        if stamp_of(os.stat(fields[5])) != tuple(map(int, fields[:5])):
+        if stamp_text(stamp_of(os.stat(fields[1]))) != fields[0]:
             raise ValueError("a source file has changed")
-        texts = fields[6:]
+        texts = fields[2:]
         found += [
             Finding(*three) for three in zip(texts[::3], texts[1::3], texts[2::3], strict=True)
         ]

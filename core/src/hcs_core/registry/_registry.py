@@ -142,8 +142,9 @@ class Registry(Mapping[str, "T"]):
             return self._added[key]
         if key in table.conflicts:
             return table.conflicts[key][0]
-        if key in table.usable:
-            return self._with_state(table.info(table.usable[key]))
+        claim = table.claim(key)
+        if claim is not None:
+            return self._with_state(table.info(claim))
         if self.parent is not None and key in self.parent:
             return self.parent.info(key)
         raise self._unknown(key)
@@ -174,18 +175,17 @@ class Registry(Mapping[str, "T"]):
             replaces itself.
         """
         value = _value_of(plugin)
-        table = self._table()
-        declared = table.usable.get(key)
+        declared = self._table().claim(key)
         taken = [info for info in self._claims(key) if info.value != value]
         if taken and not override:
             from hcs_core.errors import PluginConflictError
 
             origins = (*(info.origin for info in taken), f"this process ({value})")
             raise PluginConflictError(self.kind, key, origins)
+        self._failed.pop(key, None)
+        self._loaded[key] = plugin  # first: whoever finds the key finds the plugin
         if declared is None or declared[1] != value:
             self._added[key] = self._info_of(plugin, key)
-        self._failed.pop(key, None)
-        self._loaded[key] = plugin
 
     def register(self, key: str = "", *, override: bool = False) -> Callable[[T], T]:
         """Return a decorator that registers a class or function under `key`.
@@ -217,7 +217,8 @@ class Registry(Mapping[str, "T"]):
         attribute : str
             Of a plugin, that must be its key.
         """
-        if self._expected is None:  # a layer below the base may have the same registry
+        # A layer below the base may have the same registry; only the base may say more.
+        if self._expected is None or self._expected[0] is base:
             self._expected = base, attribute
 
     def overrides(self, /, **plugins: T) -> AbstractContextManager[None]:
@@ -288,7 +289,7 @@ class Registry(Mapping[str, "T"]):
         """Unload what another declaration stands for now."""
         for key in list(self._loaded):
             if key not in self._added and _value(before, key) != _value(after, key):
-                del self._loaded[key]
+                self._loaded.pop(key, None)  # another thread may have been faster
 
     def _names(self) -> tuple[str, ...]:
         """Return the keys, sorted once for a table where nothing else has any."""
@@ -310,7 +311,7 @@ class Registry(Mapping[str, "T"]):
         table = self._table()
         if key in self._added:
             return [self._added[key]]
-        claim = table.usable.get(key)
+        claim = table.claim(key)
         return table.conflicts.get(key, [] if claim is None else [table.info(claim)])
 
     def _with_state(self, info: PluginInfo) -> PluginInfo:
@@ -332,7 +333,7 @@ class Registry(Mapping[str, "T"]):
             table = self._table()
             if not self._has(key):
                 self._missed |= {key}
-        claim = table.usable.get(key)
+        claim = table.claim(key)
         if claim is not None:
             return self._load(claim, table)
         if key in table.conflicts:
@@ -353,7 +354,7 @@ class Registry(Mapping[str, "T"]):
     def _load(self, claim: Claim, table: Table) -> T:
         """Import one plugin; whatever it does becomes its state, and harms no other."""
         key, value, _, api = claim
-        if key in self._failed or not table.discovery.is_live:
+        if key in self._failed or table.discovery.index is not None:
             from hcs_core.registry._loading import is_worth_importing
 
             if not is_worth_importing(self, claim, table):
@@ -447,15 +448,13 @@ def _registry_of(kind: str, module: str) -> Registry[Any]:
 
 
 def _value(table: Table, key: str) -> str:
-    claim = table.usable.get(key)
+    claim = table.claim(key)
     return "" if claim is None else claim[1]
 
 
 def _identities(table: Table) -> list[tuple[str, str, str]]:
     """Return all that distinguishes one set of installed plugins from another."""
-    usable = [table.info(claim) for claim in table.usable.values()]
-    conflicts = [info for claims in table.conflicts.values() for info in claims]
-    return [(i.key, i.value, i.origin) for i in (*usable, *conflicts, *table.others)]
+    return [(info.key, info.value, info.origin) for info in table.infos(all=True)]
 
 
 def _value_of(plugin: object) -> str:

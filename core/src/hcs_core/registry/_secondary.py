@@ -79,12 +79,14 @@ class SecondaryKeys(Mapping[str, "T"]):
     def _primary(self) -> dict[str, str]:
         """Return the key of each secondary key, nothing where several plugins have it."""
         registry, table = self._registry, self._table()
-        usable = registry._table().usable.values()
-        keys = {(claim[2].name, claim[1]): claim[0] for claim in usable}
+        primary = registry._table()
+        claims = [claim for key in primary.usable if (claim := primary.claim(key))]
+        keys = {claim[1:3]: claim[0] for claim in claims}
         found = dict.fromkeys(table.conflicts, "")
-        for name, claim in table.usable.items():
-            key = keys.get((claim[2].name, claim[1]))
-            if key is not None and key not in registry._added:
+        for name in table.usable:
+            claim = table.claim(name)
+            key = keys.get(claim[1:3], "") if claim else ""
+            if key and key not in registry._added:
                 found[name] = key
         for key in list(registry._added):  # this process knows best
             for name in getattr(registry._loaded[key], self._name, ()):

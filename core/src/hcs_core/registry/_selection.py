@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from hcs_core.errors import SettingError, near
+from hcs_core.registry._metadata import normalised
 from hcs_core.registry._settings import DISABLE, ONLY, PREFER, config_file
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ class Selector:
         self.source = source
         self.kind = self.key = self.distribution = ""
         if text.startswith(_OF_DISTRIBUTION):
-            self.distribution = _normalised(text.removeprefix(_OF_DISTRIBUTION))
+            self.distribution = normalised(text.removeprefix(_OF_DISTRIBUTION))
         else:
             kind, _, key = text.partition(":")
             self.kind, self.key = kind.strip(), key.strip().replace("*", "")
@@ -124,7 +125,7 @@ def _preferences() -> dict[str, str]:
         if not (equals and ":" in name and distribution.strip()):
             source = f"the environment variable {PREFER}"
             raise SettingError(source, text, "kind:key=distribution, separated by commas")
-        found[name.strip()] = _normalised(distribution)
+        found[name.strip()] = normalised(distribution)
     return found
 
 
@@ -163,11 +164,4 @@ def _checked_preferences(table: object, file: str) -> dict[str, str]:
     if not (isinstance(table, dict) and all(isinstance(value, str) for value in table.values())):
         wanted = 'a table such as {"storage:zarr" = "acme-zarr"}'
         raise SettingError(f"prefer in {file}", str(table), wanted)
-    return {name: _normalised(distribution) for name, distribution in table.items()}
-
-
-def _normalised(name: str) -> str:
-    """Return a distribution's name as it is compared (PEP 503)."""
-    from hcs_core.registry._scanner import alias_of
-
-    return alias_of(name.strip()).replace("_", "-")
+    return {name: normalised(distribution) for name, distribution in table.items()}

@@ -1,4 +1,4 @@
-"""Where a user's settings are, found without importing what reads them.
+"""Where a user's settings and our cache are, and how the persistent index is used.
 
 The places are those of platformdirs, whose import costs more than a scan; on Linux and
 macOS they are worked out here, and a test holds both to be the same.
@@ -9,32 +9,50 @@ from __future__ import annotations
 import os
 import sys
 
-# Read when plugins are first looked for, and again by `Registry.refresh`.
-DISABLE = "HCS_PLUGINS_DISABLE"
-ONLY = "HCS_PLUGINS_ONLY"
-PREFER = "HCS_PLUGINS_PREFER"
-INDEX = "HCS_PLUGIN_INDEX"
-CONFIG = "HCS_CONFIG"
+from hcs_core.registry._discovery import (
+    CONFIG,
+    DISABLE,
+    INDEX,
+    ONLY,
+    PREFER,
+    config_file,
+)
+
+__all__ = [
+    "CONFIG",
+    "DISABLE",
+    "INDEX",
+    "ONLY",
+    "PREFER",
+    "cache_folder",
+    "config_file",
+    "config_folder",
+    "index_mode",
+]
 
 _APPLICATION = "hcs"
 _INDEX_MODES = ("off", "auto", "on")
 
 
-def config_file() -> str:
-    """Return the path of the configuration file, which need not be there."""
-    folder = _user_folder("XDG_CONFIG_HOME", "~/.config", "~/Library/Application Support")
-    return os.environ.get(CONFIG) or f"{folder or _from_platformdirs('config')}/config.toml"
+def config_folder() -> str:
+    """Return the folder of the configuration file, which need not be there."""
+    if sys.platform == "darwin" and not os.environ.get("XDG_CONFIG_HOME", "").strip():
+        return os.path.join(os.path.expanduser("~/Library/Application Support"), _APPLICATION)
+    import platformdirs
+
+    return platformdirs.user_config_dir(_APPLICATION, appauthor=False)
 
 
 def cache_folder() -> str:
     """Return the folder for what can be made anew, which need not be there."""
-    folder = _user_folder("XDG_CACHE_HOME", "~/.cache", "~/Library/Caches")
-    return folder or _from_platformdirs("cache")
+    told = os.environ.get("XDG_CACHE_HOME", "").strip()
+    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
+        return os.path.join(told or os.path.expanduser("~/.cache"), _APPLICATION)
+    if sys.platform == "darwin" and not told:
+        return os.path.join(os.path.expanduser("~/Library/Caches"), _APPLICATION)
+    import platformdirs
 
-
-def is_selecting() -> bool:
-    """Return whether the user has said anything of which plugins to use."""
-    return any(map(os.environ.get, (DISABLE, ONLY, PREFER))) or os.path.exists(config_file())
+    return platformdirs.user_cache_dir(_APPLICATION, appauthor=False)
 
 
 def index_mode() -> str:
@@ -51,21 +69,3 @@ def index_mode() -> str:
 
         raise SettingError(f"the environment variable {INDEX}", mode, "auto, on or off")
     return mode
-
-
-def _user_folder(variable: str, on_linux: str, on_macos: str) -> str:
-    """Return our folder in one of the user's, or nothing where platformdirs must say it."""
-    told = os.environ.get(variable, "").strip()
-    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
-        return os.path.join(told or os.path.expanduser(on_linux), _APPLICATION)
-    if sys.platform == "darwin" and not told:
-        return os.path.join(os.path.expanduser(on_macos), _APPLICATION)
-    return ""
-
-
-def _from_platformdirs(kind: str) -> str:
-    import platformdirs
-
-    if kind == "config":
-        return platformdirs.user_config_dir(_APPLICATION, appauthor=False)
-    return platformdirs.user_cache_dir(_APPLICATION, appauthor=False)

@@ -15,13 +15,14 @@ from typing import Any
 from unittest import mock
 
 from hcs_core.registry import _discovery, _registry, _settings
-from hcs_core.registry._scanner import Distribution, alias_of
+from hcs_core.registry._discovery import Claims, Found
+from hcs_core.registry._metadata import name_of, normalised
 
 EntryPoints = Mapping[str, Mapping[str, str]]
 """Keys and values (``"module:attribute"``) by entry-point group."""
 
 _STATE = ("_loaded", "_added", "_failed", "_missed")
-_FINDERS = ("distributions_in", "distributions_elsewhere", "distributions_of_finders")
+_SCANS = ("scan_folder", "scan_other", "scan_finders")
 _VARIABLES = (_settings.DISABLE, _settings.ONLY, _settings.PREFER, _settings.INDEX)
 
 _LISTING = """
@@ -45,7 +46,7 @@ class IsolatedRegistry:
 
     def __init__(self, folder: Path, *distributions: str) -> None:
         self.folder = folder
-        self._seen = {alias_of(name) for name in ("hcs-core", *distributions)}
+        self._seen = {normalised(name) for name in ("hcs-core", *distributions)}
 
     def install(
         self,
@@ -56,21 +57,26 @@ class IsolatedRegistry:
         version: str = "1.0",
     ) -> Path:
         """Install a distribution; see `fake_distribution`."""
-        self._seen.add(alias_of(name))
+        self._seen.add(normalised(name))
         written = write_distribution(self.folder, name, entry_points, files, version=version)
         invalidate_caches()
         _discovery.discover()
         return written
 
-    def only_seen(
-        self, find: Callable[..., list[Distribution]]
-    ) -> Callable[..., list[Distribution]]:
+    def only_seen(self, scan: Callable[..., Found]) -> Callable[..., Found]:
         """Return a function that finds only what is to be seen of what another finds."""
 
-        def found(*arguments: Any) -> list[Distribution]:
-            return [each for each in find(*arguments) if each.alias in self._seen]
+        def scan_seen(*arguments: Any) -> Found:
+            found = scan(*arguments)
+            seen = Found(entry for entry in found.entries if name_of(entry) in self._seen)
+            for kind, claims in found.claims.items():
+                kept = seen.claims[kind] = Claims()
+                for claim in claims:
+                    if name_of(claim[2]) in self._seen:
+                        kept.add(claim)
+            return seen
 
-        return found
+        return scan_seen
 
 
 @contextmanager
@@ -103,7 +109,7 @@ def isolated_registry(*distributions: str) -> Iterator[IsolatedRegistry]:
     with ExitStack() as stack:
         folder = stack.enter_context(_folder_on_path())
         environment = IsolatedRegistry(folder, *distributions)
-        for name in _FINDERS:
+        for name in _SCANS:
             only_seen = environment.only_seen(getattr(_discovery, name))
             stack.enter_context(mock.patch.object(_discovery, name, only_seen))
         stack.enter_context(_own_environment(folder))
@@ -162,7 +168,7 @@ def write_distribution(
 
     See `fake_distribution`, which also puts the folder on the path.
     """
-    about = folder / f"{alias_of(name)}-{version}.dist-info"
+    about = folder / f"{normalised(name).replace('-', '_')}-{version}.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
