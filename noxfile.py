@@ -91,7 +91,9 @@ def tests_gpu(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Run every test, the slow ones and those with other people's readers too."""
     readers = ("zarr", "ome-zarr", "ome-zarr-models", "ngio", "napari-ome-zarr")
-    install_all(session, "import-linter", *readers, extras="testing,tiff,zarr")
+    # Of generated packages: they are built, installed, linted and type-checked.
+    builders = ("pip", "hatchling>=1.27", "editables", "ruff", "mypy")
+    install_all(session, "import-linter", *readers, *builders, extras="testing,tiff,zarr")
     # What the readers themselves deprecate is not our failure; what they say of our data is.
     lenient = ("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning")
     session.run("pytest", "-m", "not gpu", *lenient, *TESTS, *session.posargs)

@@ -4,12 +4,13 @@ Of the fenced blocks of a page
 
 - ``python`` and ``toml`` whose first line is ``# some/file.py`` are written to that file;
 - other ``python`` blocks are run in the page's one namespace;
+- ``diff`` blocks change the file that their first line names in the same way;
 - ``bash`` blocks are run by bash and must succeed; ``sh`` blocks are only shown;
 - a ``text`` block right behind a block that was run is what it must print. ``...`` stands
   for anything, numbers with a decimal point are not compared, nor are hashes.
 
 A page runs in a folder of its own, shown as ``/data``. Where it speaks of ``hcs-demo`` without
-making it, that plate is there.
+making it, that plate is there. Packages are known where they lie, as if they were installed.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class PageRun:
 
     def run(self, block: Block) -> str:
         """Run a block and return what it printed."""
-        if block.file:
+        if block.file and block.language == "diff":
+            self._change(block.file, block.code)
+        elif block.file:
             self._write(block.file, block.code)
         elif block.language == "python":
             return self._python(block.code)
@@ -85,8 +88,14 @@ class PageRun:
         target = self._folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-        if target.name == "pyproject.toml":
-            _install(target)
+
+    def _change(self, name: str, diff: str) -> None:
+        lines = diff.splitlines(keepends=True)[1:]
+        old, new = ("".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
+        target = self._folder / name
+        text = target.read_text("utf-8")
+        assert text.count(old) == 1, f"{name} should have once what is changed:\n{old}"
+        target.write_text(text.replace(old, new), encoding="utf-8")
 
     def _python(self, code: str) -> str:
         printed = io.StringIO()
@@ -98,12 +107,11 @@ class PageRun:
         return self._shown(printed.getvalue())
 
     def _bash(self, code: str) -> str:
-        packages = [str(file.parent) for file in self._folder.rglob("pyproject.toml")]
         here = {
             # pytest plugins that happen to be installed print warnings of their own.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": os.pathsep.join(packages),
+            "PYTHONPATH": os.pathsep.join(map(_installed, self._folder.rglob("pyproject.toml"))),
         }
         done = subprocess.run(
             ["bash", "-ec", code],
@@ -121,17 +129,27 @@ class PageRun:
         return printed.replace(str(self._folder.resolve()), "/data")
 
 
-def _install(pyproject: Path) -> None:
-    """Make a package's entry points known where it lies, as installing it would."""
-    project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    name, version = project["name"], project["version"]
-    about = pyproject.parent / f"{name.replace('-', '_')}-{version}.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+def _installed(pyproject: Path) -> str:
+    """Make a package known where it lies, and return the folder that it is imported from."""
+    source = pyproject.parent / "src"
+    home = source if source.is_dir() else pyproject.parent
+    about = tomllib.loads(pyproject.read_text("utf-8"))
+    project = about["project"]
+    name, version = project["name"], project.get("version") or _version_in(pyproject, about)
+    folder = home / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir(exist_ok=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     lines = []
     for group, entries in project["entry-points"].items():
         lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
-    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (folder / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return str(home)
+
+
+def _version_in(pyproject: Path, about: dict[str, Any]) -> str:
+    """Return the version that a package has in a file, as hatchling does."""
+    file = pyproject.parent / about["tool"]["hatch"]["version"]["path"]
+    return str(runpy.run_path(str(file))["__version__"])
 
 
 def _comparable(text: str) -> str:

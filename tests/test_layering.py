@@ -58,6 +58,7 @@ def is_right_kind(group: str, value: Any) -> bool:
 
     bases = {
         "hcs.arrays.v1": ArrayAdapter,
+        "hcs.formats.extensions.v1": FileFormat,
         "hcs.formats.v1": FileFormat,
         "hcs.storage.v1": StorageBackend,
     }

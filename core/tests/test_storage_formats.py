@@ -8,6 +8,8 @@ import json
 import math
 import string
 import struct
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,13 @@ from hcs_core.errors import (
     UnknownFormatError,
     UnsavableValueError,
 )
-from hcs_core.storage import FORMATS, FileFormat, format_for
+from hcs_core.storage import EXTENSIONS, FORMATS, FileFormat, format_for
 from hcs_core.storage.backends.disk import DiskBackend
 from hcs_core.storage.formats.csv import CsvFormat
 from hcs_core.storage.formats.json import JsonFormat
 from hcs_core.storage.formats.npy import NpyFormat
 from hcs_core.storage.formats.tiff import TiffFormat
-from hcs_core.testing import FileFormatTests
+from hcs_core.testing import FileFormatTests, fake_distribution
 from hcs_core.testing._samples import same
 
 tifffile = pytest.importorskip("tifffile")
@@ -568,6 +570,38 @@ def test_two_formats_of_one_extension_are_a_conflict_that_names_both():
         with pytest.raises(PluginConflictError, match=r"_OmeFormat.*Other"):
             format_for("a.ome.tif")
         assert type(format_for("a.tif")) is TiffFormat
+
+
+def test_a_format_is_found_by_its_extension_without_importing_the_others():
+    script = """
+import sys
+from hcs_core.storage import format_for
+print(format_for("plate/a.npy").name, "hcs_core.storage.formats.tiff" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["npy", "False"]
+
+
+def test_the_extensions_that_are_declared_are_those_of_the_formats():
+    for key in ("csv", "json", "npy", "tiff"):
+        assert sorted(FORMATS[key].extensions) == list(EXTENSIONS.of(key))
+
+
+def test_a_format_that_declares_no_extension_is_asked_for_them():
+    source = """
+from hcs_core.storage import FileFormat
+class Toy(FileFormat):
+    name = "toy"
+    extensions = (".toy", ".csv.toy")
+    def read(self, file, *, path): return b""
+    def write(self, file, value, *, path): ...
+"""
+    entry_points = {"hcs.formats.v1": {"toy": "acme_toy:Toy"}}
+    with fake_distribution("acme", entry_points, {"acme_toy.py": source}):
+        assert format_for("a.csv.toy").name == "toy"
+        assert format_for("a.csv").name == "csv"
 
 
 @pytest.mark.parametrize("name", ["a", "tif", "a.tif/b", "a.tifx", ".", ""])

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from hcs_core.registry import Registry
+from hcs_core.registry import AutoRegisterMeta, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,10 @@ class ArrayInfo:
     nbytes: int
 
 
-class ArrayAdapter(ABC):
+ARRAYS: Registry[type[ArrayAdapter]] = Registry("hcs.arrays", api=1, doc="array frameworks")
+
+
+class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
     """What the bridge must know of one array framework.
 
     An adapter imports its framework inside its methods only, so that knowing an adapter
@@ -79,4 +82,4 @@ class ArrayAdapter(ABC):
         """
 
 
-ARRAYS: Registry[type[ArrayAdapter]] = Registry("hcs.arrays", api=1, doc="array frameworks")
+ARRAYS.expect(ArrayAdapter, attribute="name")

@@ -14,10 +14,12 @@ import click
 
 from hcs_core._version import __version__
 from hcs_core.cli._output import DEBUG, JSON, fail_json
-from hcs_core.errors import HcsError
-from hcs_core.registry import Registry
+from hcs_core.errors import HcsError, PluginConflictError, SettingError
+from hcs_core.registry import Registry, _discovery
+from hcs_core.registry._settings import ONLY
 
 COMMANDS: Registry[click.Command] = Registry("hcs.cli", api=1, doc="commands")
+COMMANDS.expect(click.Command, instances=True)
 
 _TEMPORARY = 75
 _INTERRUPTED = 130
@@ -41,7 +43,15 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return COMMANDS[cmd_name]  # UnknownPluginError says what to install
+        try:
+            return COMMANDS[cmd_name]  # UnknownPluginError says what to install
+        except (SettingError, PluginConflictError):
+            if cmd_name != "plugins":
+                raise
+            # `hcs plugins doctor` must be there to tell of it, and of all else.
+            from hcs_core.cli.plugins import plugins
+
+            return plugins
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [
@@ -52,9 +62,24 @@ class _Commands(click.Group):
             formatter.write_dl(rows)
 
 
+def _without_plugins(_: click.Context, __: click.Parameter, value: bool) -> None:
+    """Switch off what is not the core's own, here and in the processes that this one starts."""
+    if value:
+        os.environ[ONLY] = "dist:hcs-core"
+        _discovery._current = None
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hcs")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option(
+    "--no-plugins",
+    is_flag=True,
+    is_eager=True,  # the help that follows it names the core's commands only
+    expose_value=False,
+    callback=_without_plugins,
+    help="Use the core's own plugins only.",
+)
 def hcs() -> None:
     """Turn plates from high-content screening microscopes into images, objects and tables."""
 
@@ -62,7 +87,7 @@ def hcs() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     _prepare_streams()
-    with _one_line_warnings():
+    with _one_line_warnings(), _plugins_as_before():
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
     sys.exit(code)
 
@@ -129,6 +154,20 @@ def _one_line_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = before
+
+
+@contextmanager
+def _plugins_as_before() -> Iterator[None]:
+    """Take back what ``--no-plugins`` has done, however the call ends."""
+    only, found = os.environ.get(ONLY), _discovery._current
+    try:
+        yield
+    finally:
+        if os.environ.get(ONLY) != only:
+            os.environ.pop(ONLY, None)
+            if only is not None:
+                os.environ[ONLY] = only
+            _discovery._current = found
 
 
 def _show_usage(cause: click.ClickException) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import click
 
-from hcs_core.cli._output import common_options, print_json, stdout
-from hcs_core.errors import UsageError, listed, near
+from hcs_core.cli._output import common_options, print_json
+from hcs_core.cli._plugin_claims import kind_named
 from hcs_core.registry import PluginInfo, all_infos
-from hcs_core.registry._known import API_OF
-
-_STYLES = {"loaded": "green", "broken": "red", "conflict": "red", "incompatible": "yellow"}
+from hcs_core.registry._table import HIDDEN
 
 
 @click.group()
@@ -19,44 +17,95 @@ def plugins() -> None:
 
 @plugins.command("list")
 @click.option("--kind", help="Only this kind, such as storage or hcs.storage.")
+@click.option("--all", "with_hidden", is_flag=True, help="Also what is switched off or hidden.")
 @common_options
-def list_(kind: str | None, as_json: bool) -> None:
+def list_(kind: str | None, with_hidden: bool, as_json: bool) -> None:
     """List every plugin; none is imported."""
-    infos = all_infos()
-    kinds = sorted({info.kind for info in infos} | {*API_OF})
-    if kind is not None and not any(_is_kind(name, kind) for name in kinds):
-        raise UsageError(
-            f"there is no kind of plugins {kind!r}{near(kind, tuple(kinds))} "
-            f"(available: {listed(kinds)}); pick one of these"
-        )
-    found = [info for info in infos if kind is None or _is_kind(info.kind, kind)]
+    name = None if kind is None else kind_named(kind)
+    every = [info for info in all_infos(all=True) if name in (None, info.kind)]
+    shown = [info for info in every if with_hidden or info.state not in HIDDEN]
     if as_json:
-        print_json([info.as_dict() for info in found])
-    elif not found:
-        click.echo(f"no plugin of the kind {kind} is installed")
+        print_json([info.as_dict() for info in shown])
+        return
+    if shown:
+        _print_table(shown)
     else:
-        _print_table(found)
+        click.echo(f"no plugin of the kind {kind} is installed")
+    if len(every) > len(shown):
+        count = len(every) - len(shown)
+        click.echo(f"{count} more are switched off or hidden; --all lists them", err=True)
 
 
-def _is_kind(name: str, asked: str) -> bool:
-    return asked in (name, name.removeprefix("hcs."))
+@plugins.command()
+@click.argument("key")
+@common_options
+def show(key: str, as_json: bool) -> None:
+    """Show all that is known of the plugins under KEY, or under kind:KEY; none is imported."""
+    from hcs_core.cli._plugin_details import show_plugins
+
+    show_plugins(key, as_json=as_json)
+
+
+@plugins.command()
+@click.argument("key")
+@common_options
+def which(key: str, as_json: bool) -> None:
+    """Print the file that provides the plugin under KEY; it is not imported."""
+    from hcs_core.cli._plugin_details import print_files
+
+    print_files(key, as_json=as_json)
+
+
+@plugins.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--kind", help="Only this kind, such as storage or hcs.storage.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one import may take.",
+)
+@common_options
+def doctor(keys: tuple[str, ...], kind: str | None, timeout_s: float, as_json: bool) -> None:
+    """Import each plugin in a process of its own, and tell all that is wrong."""
+    from hcs_core.cli._plugin_doctor import examine
+
+    examine(keys, kind, timeout_s=timeout_s, as_json=as_json)
+
+
+@plugins.command()
+@common_options
+def refresh(as_json: bool) -> None:
+    """Read the environment again, and write the index anew where it is on."""
+    from hcs_core.cli._plugin_refresh import refresh_plugins
+
+    refresh_plugins(as_json=as_json)
 
 
 def _print_table(found: list[PluginInfo]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from hcs_core.cli._plugin_table import print_table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("kind", "key", "distribution", "version", "state", "value"):
-        table.add_column(title, overflow="fold")
-    for info in found:
-        state = f"{info.state}: {info.error}" if info.error else info.state
-        table.add_row(
-            info.kind,
-            info.key,
-            info.distribution,
-            info.version,
-            Text(state, _STYLES.get(info.state, "")),
+    rows = [
+        (
+            *(info.kind, info.key, info.distribution, info.version),
+            f"{info.state}: {info.error}" if info.error else info.state,
             info.value,
         )
-    stdout().print(table)
+        for info in found
+    ]
+    print_table(("kind", "key", "distribution", "version", "state", "value"), rows)
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--kind", help="What it is to be, such as microscope; without it all are named.")
+@click.option("--folder", default=".", help="Where to make its folder; here if not given.")
+@common_options
+def new(name: str, kind: str | None, folder: str, as_json: bool) -> None:
+    """Start a plugin: write the package NAME, whose tests pass, to be changed."""
+    from hcs_core.cli._scaffold import new_package
+
+    new_package(name, kind, folder, as_json=as_json)

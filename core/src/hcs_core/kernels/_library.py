@@ -32,6 +32,7 @@ class KernelLibrary:
 
 
 KERNELS: Registry[KernelLibrary] = Registry("hcs.kernels", api=1, doc="kernel libraries")
+KERNELS.expect(KernelLibrary, attribute="name", instances=True)
 
 
 def kernel_names(library: str) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from hcs_core.plates._components import (
 from hcs_core.plates._hooks import PLATE_OPENED
 from hcs_core.plates._index import STATUSES, Channel, PlateIndex
 from hcs_core.plates._listing import Listing
-from hcs_core.plates._open import MICROSCOPES, open_plate
+from hcs_core.plates._open import open_plate
 from hcs_core.plates._plate import Plate
-from hcs_core.plates._reader import Evidence, PlateMetadata, PlateReader
+from hcs_core.plates._reader import MICROSCOPES, Evidence, PlateMetadata, PlateReader
 
 __all__ = [
     "COMPONENTS",

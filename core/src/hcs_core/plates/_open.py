@@ -17,11 +17,8 @@ from hcs_core.errors import (
 from hcs_core.plates._hooks import PLATE_OPENED
 from hcs_core.plates._listing import Listing
 from hcs_core.plates._plate import Plate
-from hcs_core.plates._reader import Evidence, PlateReader
-from hcs_core.registry import Registry
+from hcs_core.plates._reader import MICROSCOPES, Evidence, PlateReader
 from hcs_core.registry._known import ADDON_OF, install_hint
-
-MICROSCOPES: Registry[type[PlateReader]] = Registry("hcs.microscopes", api=1, doc="plate readers")
 
 # Two readers this close are equally sure; which one is right is for the user to say.
 _MARGIN = 0.1

@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 from hcs_core.plates._index import PlateIndex
 from hcs_core.plates._listing import Listing
+from hcs_core.registry import AutoRegisterMeta, Registry
+
+MICROSCOPES: Registry[type[PlateReader]] = Registry("hcs.microscopes", api=1, doc="plate readers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class PlateMetadata:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-class PlateReader(ABC):
+class PlateReader(ABC, metaclass=AutoRegisterMeta, registry=MICROSCOPES):
     """Reads one vendor's plates.
 
     A reader is two pure functions of what lies in the folder. It never writes there,
@@ -112,3 +115,6 @@ class PlateReader(ABC):
     @abstractmethod
     def metadata(self) -> PlateMetadata:
         """Return what the vendor's files say of the plate as a whole."""
+
+
+MICROSCOPES.expect(PlateReader, attribute="format")

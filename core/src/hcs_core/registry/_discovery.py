@@ -271,19 +271,31 @@ def _selection() -> Selection | None:
 
 
 def config_file() -> str:
-    """Return the path of the user's configuration file, which need not be there.
-
-    It is where platformdirs has it, whose import costs more than a scan.
-    """
+    """Return the path of the user's configuration file, which need not be there."""
     told = os.environ.get(CONFIG)
     if told:
         return told
-    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
-        folder = os.environ.get("XDG_CONFIG_HOME", "").strip() or os.path.expanduser("~/.config")
-        return f"{folder}/hcs/config.toml"
-    from hcs_core.registry._settings import config_folder
+    folder = folder_of_user("XDG_CONFIG_HOME", ".config", "Library/Application Support")
+    if not folder:
+        from hcs_core.registry._settings import folder_of_platformdirs
 
-    return f"{config_folder()}/config.toml"
+        folder = folder_of_platformdirs("config")
+    return os.path.join(folder, "config.toml")
+
+
+def folder_of_user(variable: str, on_linux: str, on_macos: str) -> str:
+    """Return our folder where platformdirs has it, nothing where it must be asked.
+
+    Its import costs more than a scan, and in the plain case the answer is plain.
+    """
+    told, home = os.environ.get(variable), os.environ.get("HOME", "")
+    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
+        folder = told or os.path.join(home, on_linux)
+    elif sys.platform == "darwin" and not told:
+        folder = os.path.join(home, on_macos)
+    else:
+        return ""
+    return os.path.join(folder, "hcs") if folder[0] == "/" else ""
 
 
 def _places(path: list[str], prefixes: tuple[str, ...], index: Index | None) -> list[Place]:
@@ -294,7 +306,7 @@ def _places(path: list[str], prefixes: tuple[str, ...], index: Index | None) -> 
         known = index.get(entry, stamp) if index is not None else None
         if known is not None:
             place = Place(entry, stamp, known, from_index=True)
-        elif _is_folder(state):
+        elif _is_folder(state) and not entry.endswith(".egg"):
             place = Place(entry, stamp, scan_folder(entry, prefixes))
         else:
             place = Place(entry, stamp, scan_other(entry, prefixes), is_folder=False)
@@ -432,7 +444,7 @@ def _add_sections(sections: list[tuple[str, str]], content: bytes, mark: bytes) 
             return False  # no header, but a line of ours
         section = content[start + 1 : end] if end >= 0 else content[start + 1 :]
         group, closed, body = section.decode("utf-8", "replace").partition("]\n")
-        if not closed or "[" in body or "\t" in body:
+        if not closed or "[" in body or "\t" in body or "]" in group or "\n" in group:
             return False
         sections.append((group, body))
         start = content.find(mark, end) if end >= 0 else -1
@@ -442,7 +454,8 @@ def _add_sections(sections: list[tuple[str, str]], content: bytes, mark: bytes) 
 def split_group(group: str) -> tuple[str, int]:
     """Return kind and API major of a group name: ``hcs.storage.v1`` -> hcs.storage, 1."""
     kind, _, major = group.rpartition(".v")
-    return (kind, int(major)) if kind and major.isdecimal() else (group, 0)
+    is_number = major.isdecimal() and len(major) < 10  # a longer one is none, or no int
+    return (kind, int(major)) if kind and is_number else (group, 0)
 
 
 def alias_of(entry: str) -> str:

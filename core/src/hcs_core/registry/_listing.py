@@ -18,7 +18,8 @@ def kinds() -> tuple[str, ...]:
     declared = (*discovery.claims, *discovery.shadowed)
     found = {kind for kind in declared if kind.startswith(OUR_PREFIX)} | {*registries(), *API_OF}
     # What extends the name of a kind are secondary keys of its plugins.
-    return tuple(sorted(kind for kind in found if kind.rpartition(".")[0] not in found))
+    secondary = {kind for kind in found if kind.rpartition(".")[0] in found} - {*registries()}
+    return tuple(sorted(found - secondary))
 
 
 def all_infos(*, all: bool = False) -> tuple[PluginInfo, ...]:

@@ -1,9 +1,10 @@
-"""What is looked at before a plugin is imported: a failure before, and the index's word."""
+"""What surrounds the import of a plugin: whether to, and whether it is what was declared."""
 
 from __future__ import annotations
 
 import sys
 
+from hcs_core.errors import PluginLoadError
 from hcs_core.registry._discovery import Found, read_bytes, read_lines
 from hcs_core.registry._metadata import name_of
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hcs_core.registry._discovery import Claim
+    from hcs_core.registry._info import PluginInfo
     from hcs_core.registry._registry import Registry
     from hcs_core.registry._table import Table
 
@@ -52,3 +54,42 @@ def _is_said(registry: Registry[Any], claim: Claim) -> bool:
     found = Found()
     read_lines(found, where, read_bytes(f"{where}/entry_points.txt"), (registry.kind,))
     return claim in (found.claims.get(registry.kind) or ())
+
+
+def check_expected(plugin: Any, key: str, base: type, attribute: str, instances: bool) -> None:
+    """Refuse an object that is not the plugin that was declared.
+
+    Raises
+    ------
+    TypeError
+        If it is no subclass (or instance) of `base`, lacks a method, or has another key.
+    """
+    is_class = isinstance(plugin, type)
+    if not instances and not is_class:
+        raise TypeError(f"it must be a class, but is {_described(plugin)}")
+    if not (isinstance(plugin, base) if instances else issubclass(plugin, base)):
+        raise TypeError(f"it is no {base.__name__}, but {_described(plugin)}")
+    missing = getattr(plugin, "__abstractmethods__", ()) if is_class else ()
+    if missing:
+        raise TypeError(f"it lacks {', '.join(sorted(missing))}")
+    names = [getattr(plugin, "__dict__", {}).get("_hcs_key", key)]
+    names += [getattr(plugin, attribute, None)] if attribute else []
+    for name in names:
+        if name != key:
+            raise TypeError(f"it is declared as {key!r} but calls itself {name!r}")
+
+
+def broken(info: PluginInfo, cause: BaseException) -> PluginLoadError:
+    """Return the error that says in one line why a plugin cannot be loaded."""
+    try:
+        text = str(cause)
+    except Exception:  # noqa: BLE001 - a foreign error that fails to say itself is still one
+        text = "(it has no text)"
+    reason = f"{type(cause).__name__}: {text}".strip().partition("\n")[0].removesuffix(":")
+    return PluginLoadError(info.kind, info.key, info.origin, info.value, reason)
+
+
+def _described(plugin: object) -> str:
+    if isinstance(plugin, type):
+        return f"a subclass of {', '.join(base.__name__ for base in plugin.__bases__)}"
+    return f"of type {type(plugin).__name__}"

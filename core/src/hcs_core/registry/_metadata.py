@@ -73,9 +73,10 @@ def read_with_care(found: Found, about: str, text: str, prefixes: tuple[str, ...
             group = line.strip("[]")
             continue
         key, equals, value = line.partition("=")
-        if equals and group.startswith(prefixes):
+        key = key.strip()
+        if key and equals and group.startswith(prefixes):
             claims, api = found.groups.get(group) or found.rows_of(group)
-            claims.add((key.strip(), target_of(value), about, api))
+            claims.add((key, target_of(value), about, api))
 
 
 def _converted(theirs: Iterable[Any], prefixes: tuple[str, ...]) -> Found:

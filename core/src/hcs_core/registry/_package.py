@@ -57,8 +57,15 @@ def add_package(registry: Registry[Any], table: Table) -> None:
         If there is no such package.
     """
     for folder in _folders_of(registry.package):
+        try:
+            findings = _kept(registry.package, folder, table.discovery)
+        except OSError as cause:  # it lies in a zip file, or may not be read
+            name = registry.package
+            reason = f"its modules cannot be listed: {cause}"
+            table.reject((name, name, folder, registry.api), "broken", reason)
+            continue
         claims: list[Claim] = []
-        for found in _kept(registry.package, folder, table.discovery):
+        for found in findings:
             key = found.key or registry.key_from(found.name)
             if found.name == BROKEN:
                 claim = (found.module, found.module, folder, registry.api)
@@ -120,8 +127,9 @@ def _read_and_kept(
 ) -> list[Finding]:
     modules = list(_modules(package, folder))
     newest = max((max(stamp[:2]) for _, stamp, _ in modules), default=0)
-    if newest <= started_ns - RACY_NS:
-        index.put({name: _packed(modules)}, keep=[name])
+    packed = _packed(modules)
+    if packed and newest <= started_ns - RACY_NS:
+        index.put({name: packed}, keep=[name])
     return [finding for *_, findings in modules for finding in findings]
 
 
@@ -133,7 +141,11 @@ def _modules(package: str, folder: str) -> Iterator[tuple[str, Stamp, list[Findi
         stem, suffix = os.path.splitext(name)
         if suffix == ".py" and stem.isidentifier():
             module = package if stem == "__init__" else f"{package}.{stem}"
-            yield path, stamp_of(os.stat(path)), _findings(module, path)
+            try:
+                stamp = stamp_of(os.stat(path))
+            except OSError:  # a link to nowhere; removed meanwhile
+                continue
+            yield path, stamp, _findings(module, path)
         elif not suffix and name.isidentifier() and os.path.isfile(f"{path}/__init__.py"):
             yield from _modules(f"{package}.{name}", path)
 
@@ -182,7 +194,9 @@ def _is_abstract(node: ast.stmt) -> bool:
 def _packed(modules: list[tuple[str, Stamp, list[Finding]]]) -> str:
     rows = []
     for path, stamp, findings in modules:
-        texts = [text for f in findings for text in (f.module, f.name, f.key.replace("\t", " "))]
+        texts = [text for f in findings for text in (f.module, f.name, f.key)]
+        if any("\t" in text or "\n" in text for text in (path, *texts)):
+            return ""  # what the index cannot hold
         rows.append("\t".join((stamp_text(stamp), path, *texts)))
     return "\n".join((*rows, ""))
 

@@ -79,7 +79,7 @@ class Registry(Mapping[str, "T"]):
         self._adapters = dict(adapters or {})
         self._live = not index
         self._module: str = sys._getframe(1).f_globals.get("__name__", "")
-        self._expected: tuple[type, str] | None = None
+        self._expected: tuple[type, str, bool] | None = None
         self._table_now: Table | None = None
         self._loaded: dict[str, T] = {}
         self._added: dict[str, PluginInfo] = {}
@@ -207,19 +207,21 @@ class Registry(Mapping[str, "T"]):
         stem = name.removesuffix(self.suffix) if self.suffix else ""
         return "" if name == stem or name.startswith("_") else stem.lower()
 
-    def expect(self, base: type, *, attribute: str = "") -> None:
-        """Say what every plugin of this kind is: a subclass of `base`, or an instance.
+    def expect(self, base: type, *, attribute: str = "", instances: bool = False) -> None:
+        """Say what every plugin of this kind is; one that is loaded and is not is refused.
 
         Parameters
         ----------
         base : type
-            The base class. A plugin that is loaded and is neither is refused.
+            The class of which it is a subclass, with all methods.
         attribute : str
             Of a plugin, that must be its key.
+        instances : bool
+            Whether it is an instance of `base` instead.
         """
         # A layer below the base may have the same registry; only the base may say more.
         if self._expected is None or self._expected[0] is base:
-            self._expected = base, attribute
+            self._expected = base, attribute, instances
 
     def overrides(self, /, **plugins: T) -> AbstractContextManager[None]:
         """Return a context in which these plugins are what the registry has under their keys.
@@ -255,18 +257,27 @@ class Registry(Mapping[str, "T"]):
         return SecondaryKeys(self, name)
 
     def refresh(self) -> bool:
-        """Read the environment again; return whether the declared plugins changed."""
+        """Read the environment again; return whether the declared plugins changed.
+
+        Broken plugins get another try.
+        """
+        for registry in list(_KINDS.values()):
+            registry._failed.clear()
+        return self._look_again()
+
+    def _look_again(self) -> bool:
+        """Read the environment again, for all registries."""
         from importlib import invalidate_caches
 
         before = self._table()
         invalidate_caches()  # what was installed since must be importable too
         discover(f"{self.kind}.")
+        is_changed = _identities(before) != _identities(self._table())
         for registry in list(_KINDS.values()):
-            registry._failed.clear()
             registry._missed = frozenset()
             if registry._loaded:
                 registry._table()  # which forgets what has changed
-        return _identities(before) != _identities(self._table())
+        return is_changed
 
     def _discovery(self) -> Discovery:
         return current(f"{self.kind}.", live=self._live)
@@ -329,7 +340,7 @@ class Registry(Mapping[str, "T"]):
         """Return a plugin that is not loaded yet, looking again on a miss."""
         table = self._table()
         if not self._has(key) and self._is_worth_a_look(key):
-            self.refresh()
+            self._look_again()
             table = self._table()
             if not self._has(key):
                 self._missed |= {key}
@@ -367,43 +378,20 @@ class Registry(Mapping[str, "T"]):
                 plugin = getattr(plugin, name)
             if api != self.api:
                 plugin = self._adapters[api](plugin)
-            reason, cause = self._refusal(key, plugin), None
+            if self._expected is not None:
+                from hcs_core.registry._loading import check_expected
+
+                check_expected(plugin, key, *self._expected)
         except KeyboardInterrupt:
             raise
         # A plugin is foreign code: sys.exit() and a panic of compiled code are its state too.
-        except BaseException as error:  # noqa: BLE001
-            reason, cause = f"{type(error).__name__}: {error}", error
-        if reason:
-            raise self._broken(claim, reason) from cause
+        except BaseException as cause:
+            from hcs_core.registry._loading import broken
+
+            self._failed[key] = error = broken(table.info(claim), cause)
+            raise error from cause
         self._failed.pop(key, None)
         return self._loaded.setdefault(key, plugin)
-
-    def _refusal(self, key: str, plugin: object) -> str:
-        """Return why an object is not the plugin that was declared, or nothing."""
-        if self._expected is None:
-            return ""
-        base, attribute = self._expected
-        is_class = isinstance(plugin, type)
-        if not (issubclass(plugin, base) if is_class else isinstance(plugin, base)):  # type: ignore[arg-type]
-            return f"it is no {base.__name__}, but {_described(plugin)}"
-        missing = getattr(plugin, "__abstractmethods__", ()) if is_class else ()
-        if missing:
-            return f"it lacks {', '.join(sorted(missing))}"
-        own = getattr(plugin, "__dict__", {}).get("_hcs_key", key)
-        named = getattr(plugin, attribute, None) if attribute else own
-        if named != key or own != key:
-            return f"it is declared as {key!r} but calls itself {(own if own != key else named)!r}"
-        return ""
-
-    def _broken(self, claim: Claim, reason: str) -> PluginLoadError:
-        """Keep that a plugin is broken, and return the error that says so."""
-        from hcs_core.errors import PluginLoadError
-
-        info = self._table().info(claim)
-        reason = reason.strip().partition("\n")[0]
-        error = PluginLoadError(self.kind, info.key, info.origin, info.value, reason)
-        self._failed[info.key] = error
-        return error
 
     def _loadable(self) -> dict[str, T]:
         from hcs_core.registry._report import warn_of
@@ -444,6 +432,11 @@ def _registry_of(kind: str, module: str) -> Registry[Any]:
     """Return the registry of a kind, importing the module that makes it."""
     if kind not in _KINDS and module:
         __import__(module)
+    if kind not in _KINDS:
+        from hcs_core.errors import UnknownPluginError
+
+        hint = f"import the module that makes it (it was pickled in {module})"
+        raise UnknownPluginError("registries", kind, tuple(_KINDS), hint)
     return _KINDS[kind]
 
 
@@ -452,17 +445,11 @@ def _value(table: Table, key: str) -> str:
     return "" if claim is None else claim[1]
 
 
-def _identities(table: Table) -> list[tuple[str, str, str]]:
-    """Return all that distinguishes one set of installed plugins from another."""
-    return [(info.key, info.value, info.origin) for info in table.infos(all=True)]
+def _identities(table: Table) -> list[tuple[str, str, str, str]]:
+    """Return all that distinguishes one set of plugins from another."""
+    return [(info.key, info.value, info.origin, info.state) for info in table.infos(all=True)]
 
 
 def _value_of(plugin: object) -> str:
     owner = plugin if hasattr(plugin, "__qualname__") else type(plugin)
     return f"{owner.__module__}:{owner.__qualname__}"
-
-
-def _described(plugin: object) -> str:
-    if isinstance(plugin, type):
-        return f"a subclass of {', '.join(base.__name__ for base in plugin.__bases__)}"
-    return f"of type {type(plugin).__name__}"

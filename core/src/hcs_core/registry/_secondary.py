@@ -42,6 +42,9 @@ class SecondaryKeys(Mapping[str, "T"]):
     def __len__(self) -> int:
         return len(self._primary())
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._primary()
+
     def __repr__(self) -> str:
         return f"SecondaryKeys({self.kind!r}, {', '.join(self) or 'none'})"
 
@@ -55,40 +58,49 @@ class SecondaryKeys(Mapping[str, "T"]):
         PluginConflictError
             If several have it.
         """
-        primary = self._primary()
-        if name not in primary:
+        keys = self.candidates(name)
+        if not keys:
             from hcs_core.errors import UnknownPluginError
 
             raise UnknownPluginError(self.kind, name, tuple(self))
-        if not primary[name]:
+        if len(keys) > 1:
             from hcs_core.errors import PluginConflictError
 
-            claims = self._table().conflicts[name]
-            origins = tuple(f"{info.origin} ({info.value})" for info in claims)
+            infos = [self._registry.info(key) for key in keys]
+            origins = tuple(f"{info.key} of {info.origin} ({info.value})" for info in infos)
             raise PluginConflictError(self.kind, name, origins)
-        return primary[name]
+        return keys[0]
+
+    def candidates(self, name: str) -> tuple[str, ...]:
+        """Return the keys of all plugins that have this secondary key."""
+        return tuple(self._primary().get(name, ()))
 
     def of(self, key: str) -> tuple[str, ...]:
         """Return the secondary keys of a plugin."""
-        return tuple(name for name, primary in sorted(self._primary().items()) if primary == key)
+        return tuple(name for name, keys in sorted(self._primary().items()) if key in keys)
 
-    def _table(self) -> Table:
-        discovery = current(f"{self._registry.kind}.")
-        return Table(self.kind, (self._registry.api,), discovery)
-
-    def _primary(self) -> dict[str, str]:
-        """Return the key of each secondary key, nothing where several plugins have it."""
-        registry, table = self._registry, self._table()
-        primary = registry._table()
-        claims = [claim for key in primary.usable if (claim := primary.claim(key))]
-        keys = {claim[1:3]: claim[0] for claim in claims}
-        found = dict.fromkeys(table.conflicts, "")
-        for name in table.usable:
-            claim = table.claim(name)
-            key = keys.get(claim[1:3], "") if claim else ""
-            if key and key not in registry._added:
-                found[name] = key
-        for key in list(registry._added):  # this process knows best
+    def _primary(self) -> dict[str, list[str]]:
+        """Return the keys of the plugins by secondary key."""
+        registry = self._registry
+        table = Table(self.kind, (registry.api,), current(f"{registry.kind}."))
+        found: dict[str, list[str]] = {}
+        keys = {(info.value, info.location): info.key for info in registry.infos()}
+        for name, value, folder in _declared(table):
+            key = keys.get((value, folder), "")
+            if key in registry and key not in registry._added:
+                found.setdefault(name, []).append(key)
+        for key in list(registry._added):  # a plugin of this process says it itself
             for name in getattr(registry._loaded[key], self._name, ()):
-                found[name] = key
+                found.setdefault(name, []).append(key)
         return found
+
+
+def _declared(table: Table) -> Iterator[tuple[str, str, str]]:
+    """Yield each secondary key with the value and the metadata folder of its declaration."""
+    for name in table.usable:
+        claim = table.claim(name)
+        if claim is not None:
+            yield claim[:3]
+    for name, infos in table.conflicts.items():
+        for info in infos:
+            yield name, info.value, info.location

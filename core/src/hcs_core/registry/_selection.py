@@ -56,17 +56,20 @@ class Selection:
         For ``kind:key`` the distribution that wins a conflict.
     """
 
-    __slots__ = ("disable", "only", "prefer")
+    __slots__ = ("_only_source", "disable", "only", "prefer")
 
     def __init__(
         self,
         disable: tuple[Selector, ...],
         only: tuple[Selector, ...] | None,
         prefer: Mapping[str, str],
+        *,
+        only_source: str = ONLY,
     ) -> None:
         self.disable = disable
         self.only = only
         self.prefer = dict(prefer)
+        self._only_source = only_source
 
     def reason_against(self, kind: str, key: str, distribution: str) -> str:
         """Return what switches a plugin off, nothing where it is on.
@@ -76,14 +79,13 @@ class Selection:
         """
         for selector in self.disable:
             if selector.takes(kind, key, distribution):
-                return f"switched off by {selector.source}: {selector.text}"
-        if self.only is None or distribution == CORE:
+                return f"it is switched off by {selector.source}: {selector.text}"
+        if self.only is None or distribution in (CORE, ""):  # "": of an application's package
             return ""
         if any(selector.takes(kind, key, distribution) for selector in self.only):
             return ""
         named = ", ".join(selector.text for selector in self.only) or "none"
-        source = self.only[0].source if self.only else ONLY
-        return f"switched off by {source}, which names {named}"
+        return f"it is switched off by {self._only_source}, which names only {named}"
 
     def preferred(self, kind: str, key: str) -> str:
         """Return the distribution that the user prefers for a key, or nothing."""
@@ -102,12 +104,14 @@ def read_selection() -> Selection:
     table, file = _configured()
     disable = [*_listed(DISABLE), *_from_list(table, "disable", file)]
     only: Iterable[Selector] | None = None
+    only_source = f"the environment variable {ONLY}"
     if os.environ.get(ONLY):
         only = _listed(ONLY)
     elif "only" in table:
-        only = _from_list(table, "only", file)
+        only, only_source = _from_list(table, "only", file), f"only in {file}"
     prefer = _checked_preferences(table.get("prefer", {}), file) | _preferences()
-    return Selection(tuple(disable), None if only is None else tuple(only), prefer)
+    only = None if only is None else tuple(only)
+    return Selection(tuple(disable), only, prefer, only_source=only_source)
 
 
 def _listed(variable: str) -> list[Selector]:
@@ -121,12 +125,18 @@ def _preferences() -> dict[str, str]:
     """Return the preferences of the environment: ``storage:zarr=acme-zarr, ...``."""
     found = {}
     for text in filter(None, map(str.strip, os.environ.get(PREFER, "").split(","))):
-        name, equals, distribution = text.partition("=")
-        if not (equals and ":" in name and distribution.strip()):
+        name, _, distribution = text.partition("=")
+        if not _is_preference(name, distribution):
             source = f"the environment variable {PREFER}"
             raise SettingError(source, text, "kind:key=distribution, separated by commas")
         found[name.strip()] = normalised(distribution)
     return found
+
+
+def _is_preference(name: str, distribution: object) -> bool:
+    kind, _, key = name.partition(":")
+    told = isinstance(distribution, str) and distribution.strip()
+    return bool(kind.strip() and key.strip() and told)
 
 
 def _configured() -> tuple[dict[str, Any], str]:
@@ -161,7 +171,7 @@ def _from_list(table: dict[str, Any], name: str, file: str) -> list[Selector]:
 
 
 def _checked_preferences(table: object, file: str) -> dict[str, str]:
-    if not (isinstance(table, dict) and all(isinstance(value, str) for value in table.values())):
+    if not isinstance(table, dict) or not all(_is_preference(*item) for item in table.items()):
         wanted = 'a table such as {"storage:zarr" = "acme-zarr"}'
         raise SettingError(f"prefer in {file}", str(table), wanted)
-    return {name: normalised(distribution) for name, distribution in table.items()}
+    return {name.strip(): normalised(distribution) for name, distribution in table.items()}

@@ -1,13 +1,8 @@
-"""Where a user's settings and our cache are, and how the persistent index is used.
-
-The places are those of platformdirs, whose import costs more than a scan; on Linux and
-macOS they are worked out here, and a test holds both to be the same.
-"""
+"""Where our cache is, and how the persistent index is used."""
 
 from __future__ import annotations
 
 import os
-import sys
 
 from hcs_core.registry._discovery import (
     CONFIG,
@@ -16,6 +11,7 @@ from hcs_core.registry._discovery import (
     ONLY,
     PREFER,
     config_file,
+    folder_of_user,
 )
 
 __all__ = [
@@ -26,7 +22,7 @@ __all__ = [
     "PREFER",
     "cache_folder",
     "config_file",
-    "config_folder",
+    "folder_of_platformdirs",
     "index_mode",
 ]
 
@@ -34,25 +30,22 @@ _APPLICATION = "hcs"
 _INDEX_MODES = ("off", "auto", "on")
 
 
-def config_folder() -> str:
-    """Return the folder of the configuration file, which need not be there."""
-    if sys.platform == "darwin" and not os.environ.get("XDG_CONFIG_HOME", "").strip():
-        return os.path.join(os.path.expanduser("~/Library/Application Support"), _APPLICATION)
-    import platformdirs
-
-    return platformdirs.user_config_dir(_APPLICATION, appauthor=False)
-
-
 def cache_folder() -> str:
     """Return the folder for what can be made anew, which need not be there."""
-    told = os.environ.get("XDG_CACHE_HOME", "").strip()
-    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
-        return os.path.join(told or os.path.expanduser("~/.cache"), _APPLICATION)
-    if sys.platform == "darwin" and not told:
-        return os.path.join(os.path.expanduser("~/Library/Caches"), _APPLICATION)
+    folder = folder_of_user("XDG_CACHE_HOME", ".cache", "Library/Caches")
+    return folder or folder_of_platformdirs("cache")
+
+
+def folder_of_platformdirs(kind: str) -> str:
+    """Return the user's folder for configuration (``"config"``) or cache."""
     import platformdirs
 
-    return platformdirs.user_cache_dir(_APPLICATION, appauthor=False)
+    place = platformdirs.user_config_dir if kind == "config" else platformdirs.user_cache_dir
+    try:
+        folder = place(_APPLICATION, appauthor=False)
+    except RuntimeError:  # a user whom the system does not know has no home, as on some clusters
+        folder = ""
+    return folder if os.path.isabs(folder) else os.devnull  # below which nothing can be
 
 
 def index_mode() -> str:

@@ -1,6 +1,6 @@
 """Storage that never tears a file and never returns something else than was saved."""
 
-from hcs_core.storage._formats import FORMATS, FileFormat, ImageFormat, format_for
+from hcs_core.storage._formats import EXTENSIONS, FORMATS, FileFormat, ImageFormat, format_for
 from hcs_core.storage._keys import check_key, check_keys
 from hcs_core.storage._manager import FileManager
 from hcs_core.storage._natural import natural_key, natural_sort
@@ -18,6 +18,7 @@ from hcs_core.storage._roles import (
 from hcs_core.storage.atomic import atomic_write, has_ended, process_name, sweep_stale
 
 __all__ = [
+    "EXTENSIONS",
     "FORMATS",
     "STORAGE",
     "Capability",

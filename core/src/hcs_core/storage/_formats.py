@@ -8,10 +8,12 @@ from typing import Any, BinaryIO, ClassVar
 from numpy.typing import NDArray
 
 from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError
-from hcs_core.registry import Registry
+from hcs_core.registry import AutoRegisterMeta, Registry
+
+FORMATS: Registry[type[FileFormat]] = Registry("hcs.formats", api=1, doc="file formats")
 
 
-class FileFormat(ABC):
+class FileFormat(ABC, metaclass=AutoRegisterMeta, registry=FORMATS):
     """Reads and writes values of one kind as files, exactly or not at all."""
 
     name: ClassVar[str]
@@ -39,15 +41,18 @@ class FileFormat(ABC):
         """
 
 
+FORMATS.expect(FileFormat, attribute="name")
+
+EXTENSIONS = FORMATS.secondary("extensions")
+"""The formats by file extension, known without importing one."""
+
+
 class ImageFormat(FileFormat):
     """A format whose values are pixels."""
 
     @abstractmethod
     def read_plane(self, file: BinaryIO, *, page: int = 0, path: str) -> NDArray[Any]:
         """Return one page, shape (y, x), dtype and values as stored."""
-
-
-FORMATS: Registry[type[FileFormat]] = Registry("hcs.formats", api=1, doc="file formats")
 
 
 def format_for(name: str) -> FileFormat:
@@ -67,23 +72,30 @@ def image_suffixes() -> tuple[str, ...]:
     """Return the extensions of the installed formats that hold images."""
     return tuple(
         extension
-        for extension, formats in sorted(_formats_by_extension().items())
-        if any(issubclass(file_format, ImageFormat) for file_format in formats)
+        for extension, keys in sorted(_keys_by_extension().items())
+        if any(_is_image_format(key) for key in keys)
     )
 
 
+def _is_image_format(key: str) -> bool:
+    try:
+        return issubclass(FORMATS[key], ImageFormat)
+    except PluginLoadError:  # it breaks only itself; `hcs plugins doctor` tells
+        return False
+
+
 class FormatTable:
-    """The installed formats by extension, imported when the first file is asked for."""
+    """The installed formats by extension, each imported when its first file is asked for."""
 
     def __init__(self) -> None:
-        self._by_extension: dict[str, list[type[FileFormat]]] = {}
+        self._by_extension: dict[str, list[str]] = {}
         self._made: dict[str, FileFormat] = {}
 
     def get(self, name: str) -> FileFormat:
         """Return the format of a file name; as `format_for`."""
         extension = self._extension_of(name)
         if extension is None:  # read the registry at first, and again after a new format
-            self._by_extension = _formats_by_extension()
+            self._by_extension = _keys_by_extension()
             extension = self._extension_of(name)
         if extension is None:
             raise UnknownFormatError(name, tuple(sorted(self._by_extension)))
@@ -101,20 +113,27 @@ class FormatTable:
         return None
 
     def _only(self, extension: str) -> type[FileFormat]:
-        formats = self._by_extension[extension]
-        if len(formats) > 1:
-            claims = tuple(f"{f.__module__}:{f.__qualname__}" for f in formats)
+        keys = self._by_extension[extension]
+        if len(keys) > 1:
+            claims = tuple(FORMATS.info(key).value for key in keys)
             raise PluginConflictError(FORMATS.kind, extension, claims)
-        return formats[0]
+        return FORMATS[keys[0]]
 
 
-def _formats_by_extension() -> dict[str, list[type[FileFormat]]]:
-    known: dict[str, list[type[FileFormat]]] = {}
+def _keys_by_extension() -> dict[str, list[str]]:
+    """Return the keys of the formats of each extension.
+
+    What is declared in the entry-point group ``hcs.formats.extensions.v1`` is known without
+    importing it; a format that declares no extension there is asked for them.
+    """
+    known = {extension: list(EXTENSIONS.candidates(extension)) for extension in EXTENSIONS}
+    declared = {key for keys in known.values() for key in keys}
     for key in FORMATS:
-        try:
-            file_format = FORMATS[key]
-        except (PluginLoadError, PluginConflictError):  # it breaks only itself; `doctor` tells
-            continue
-        for extension in file_format.extensions:
-            known.setdefault(extension, []).append(file_format)
+        if key not in declared:
+            try:
+                extensions = FORMATS[key].extensions
+            except (PluginLoadError, PluginConflictError):  # it breaks only itself
+                continue
+            for extension in extensions:
+                known.setdefault(extension, []).append(key)
     return known

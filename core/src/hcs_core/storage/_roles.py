@@ -10,7 +10,7 @@ from enum import Flag, auto
 from typing import Any, ClassVar, Literal, Self
 
 from hcs_core.errors import CapabilityError, KeyExistsError, StorageError
-from hcs_core.registry import Registry
+from hcs_core.registry import AutoRegisterMeta, Registry
 from hcs_core.storage._values import Region
 from hcs_core.storage.atomic import access_error
 
@@ -141,7 +141,10 @@ class DataSink(Backend):
             raise outcome.error
 
 
-class StorageBackend(DataSource, DataSink):
+STORAGE: Registry[type[StorageBackend]] = Registry("hcs.storage", api=1, doc="storage backends")
+
+
+class StorageBackend(DataSource, DataSink, metaclass=AutoRegisterMeta, registry=STORAGE):
     """A backend to write to and to read the same values from."""
 
     @classmethod
@@ -160,4 +163,4 @@ class StorageBackend(DataSource, DataSink):
         """
 
 
-STORAGE: Registry[type[StorageBackend]] = Registry("hcs.storage", api=1, doc="storage backends")
+STORAGE.expect(StorageBackend, attribute="name")
