@@ -437,7 +437,7 @@ def test_a_preference_for_what_is_not_there_is_told_of(
     monkeypatch.setenv("HCS_PLUGINS_PREFER", preferences)
     assert {finding.message for finding in found("selector")} == {
         "acme declares no storage:zarr",
-        "hcs-core declares no hcs.storage:nope",
+        "hcs-core declares no storage:nope",
     }
 
 

@@ -152,7 +152,7 @@ def test_a_plugin_of_another_api_is_listed_and_never_imported(environment):
     things: Registry[Any] = Registry("hcs.things")
     assert list(things) == []
     assert [info.state for info in things.infos()] == ["incompatible", "incompatible"]
-    with pytest.raises(UnknownPluginError, match=r"needs API 2 of hcs\.things.*update hcs-core"):
+    with pytest.raises(UnknownPluginError, match=r"API 2 of hcs\.things.*update the application"):
         things["x"]
     with pytest.raises(UnknownPluginError, match=r"needs API 0.*update old"):
         things["y"]

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcs_core.registry import PluginInfo
+from hcs_core.registry import PluginInfo, _index
 from hcs_core.registry._discovery import Discovery
 from hcs_core.registry._metadata import normalised
 from hcs_core.registry._table import Table
@@ -243,48 +245,186 @@ LINES = st.one_of(
         SPACES,
     ),
 )
+# What no build tool writes, but a person may, or a damaged disk.
+ODD = """
+[foo = bar
+foo] = bar
+[foo = a:b]
+[foo = a]b
+[hcs.storage.v1
+hcs.storage.v1]
+[[hcs.storage.v1]]
+[hcs.storage.v1]]
+[hcs.storage.v1] # comment
+[hcs.storage.v1] = a:b
+[hcs.storage.v1] x]
+[ hcs.storage.v1 ]
+\ufeff[hcs.storage.v1]
+# [hcs.storage.v1]
+y [hcs.storage.v1] = a:b
+x = a.b:c [hcs.kernels.v1]
+x = a:b [hcs.y
+x = a:b [
+x = a:b []
+x = [a:b]
+x = a-b:c
+x = a:b:c
+x =
+= a:b
+=
+a == b
+no equals sign
+[]
+[[
+]
+[hcs]
+[hcs.]
+#
+# much
+# nearly as much
+"""
+# The file is larger than what is read at once, or as large; short for whom a failure is told.
+MUCH = {"# much": "#" * (1 << 14), "# nearly as much": "#" * ((1 << 14) - 19)}
+ENDS = st.sampled_from(
+    ["\n", "\n", "\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\n\n", "\n "]
+)
 FILES = st.builds(
     lambda group, lines, end: end.join([f"[{group}]", *lines, ""]),
     GROUPS,
     st.lists(LINES, max_size=8),
     st.sampled_from(["\n", "\r\n"]),
 )
+ODD_LINES = LINES | st.sampled_from(ODD.split("\n"))
+ODD_FILES = st.builds(
+    lambda lines, last: "".join(line + end for line, end in lines) + last,
+    st.lists(st.tuples(ODD_LINES, ENDS), max_size=9),
+    ODD_LINES,
+)
 FOLDERS = st.lists(
     st.tuples(
         DISTRIBUTIONS,
         st.sampled_from(["1.0", "2.0", "1.0+local", "3.0.dev1"]),
-        st.sampled_from(["dist-info", "egg-info"]),
-        st.none() | FILES,
+        st.sampled_from(["dist-info", "egg-info", "source"]),
+        st.none() | FILES | ODD_FILES,
+        st.sampled_from([True, True, True, False]),
     ),
     max_size=4,
     unique_by=lambda row: normalised(row[0]),  # of two in one folder, theirs is any
 )
 
 
-@settings(max_examples=60)
-@given(folders=st.lists(FOLDERS, min_size=1, max_size=3))
-def test_the_scan_agrees_with_importlib_metadata_on_any_layout(tmp_path_factory, folders):
+def written(text: str) -> bytes:
+    for short, long in MUCH.items():
+        text = text.replace(short, long)
+    return text.encode()
+
+
+def theirs(path: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield what importlib_metadata finds: group, key, value, distribution and version."""
+    import importlib_metadata
+    from importlib_metadata._collections import Pair
+
+    def parse(cls: Any, line: str) -> Any:
+        key, equals, value = line.partition("=")
+        return cls(key.strip(), value.strip() if equals else None)
+
+    # It reads nothing at all where one line of one distribution has no "=": hence `parse`.
+    patched = mock.patch.object(Pair, "parse", classmethod(parse))
+    with patched, mock.patch.object(sys, "path", path):
+        points = list(importlib_metadata.entry_points())
+    for point in points:
+        # An empty key names nothing, and in the standard ";" begins a comment too.
+        is_line = point.name and point.name[0] != ";" and point.value is not None
+        if is_line and point.group.startswith("hcs."):
+            name = normalised(point.dist._normalized_name)
+            yield point.group, point.name, target(point), name, version(point.dist)
+
+
+def target(point: Any) -> str:
+    """Return module and attribute of an entry point, "?" of one that cannot be loaded."""
+    try:
+        return ":".join(part for part in (point.module, point.attr) if part)
+    except ValueError:
+        return "?"
+
+
+def version(distribution: Any) -> str:
+    """Return its version; without metadata only its folder's name can say it."""
     import importlib_metadata
 
-    root = tmp_path_factory.mktemp("path")
+    try:
+        return str(distribution.version)
+    except importlib_metadata.MetadataNotFound:
+        return str(distribution._path.stem.partition("-")[2])
+
+
+def compared(path: list[str]) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
+    """Return what both find; of values that cannot be loaded only that they are there."""
+    wanted: set[tuple[str, ...]] = set(theirs(path))
+    broken = {(*row[:2], *row[3:]) for row in wanted if row[2] == "?"}
+    got: set[tuple[str, ...]] = set()
+    for i in scan(path):
+        row = (f"{i.kind}.v{i.api}" if i.api else i.kind, i.key, i.value, i.distribution, i.version)
+        got.add((*row[:2], "?", *row[3:]) if (*row[:2], *row[3:]) in broken else row)
+    return got, {row for row in wanted if row[2] == "?" or (*row[:2], *row[3:]) not in broken}
+
+
+@settings(max_examples=150, deadline=None)
+@given(folders=st.lists(FOLDERS, min_size=1, max_size=3))
+def test_the_scan_agrees_with_importlib_metadata_on_any_layout(tmp_path_factory, folders):
+    got, wanted = compared(lay(tmp_path_factory.mktemp("path"), folders))
+    assert got == wanted
+
+
+def lay(root: Path, folders: list[list[Any]]) -> list[str]:
+    """Install all distributions of a layout, and return the path."""
     path = []
     for number, rows in enumerate(folders):
         place = root / str(number)
         place.mkdir()
         path.append(str(place))
-        for name, version, suffix, entry_points in rows:
-            content = None if entry_points is None else entry_points.encode()
-            install(place, name, content, version=version, suffix=suffix)
-    theirs = set()
-    seen: set[str] = set()
-    for distribution in importlib_metadata.distributions(path=path):
-        name = normalised(distribution.name)
-        if name in seen:
-            continue
-        seen.add(name)
-        for point in distribution.entry_points:
-            if point.group.startswith("hcs."):
-                value = ":".join(part for part in (point.module, point.attr) if part)
-                theirs.add((point.group, point.name, value, name, distribution.version))
-    ours = {(f"{i.kind}.v{i.api}", i.key, i.value, i.distribution, i.version) for i in scan(path)}
-    assert ours == theirs
+        for name, version, suffix, entry_points, metadata in rows:
+            content = None if entry_points is None else written(entry_points)
+            if suffix == "source":
+                about = place / f"{name.replace('-', '_')}.egg-info"
+                install(place, name, content, version=version, suffix="egg-info").rename(about)
+            else:
+                install(place, name, content, version=version, suffix=suffix, metadata=metadata)
+    return path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its cache folder is not set from outside")
+@settings(max_examples=80, deadline=None)
+@given(folders=st.lists(FOLDERS, min_size=1, max_size=3))
+def test_the_index_says_the_same_as_a_scan_of_any_layout(tmp_path_factory, folders):
+    root = tmp_path_factory.mktemp("path")
+    path = lay(root, folders)
+    home = {"HCS_PLUGIN_INDEX": "on", "HOME": str(root), "XDG_CACHE_HOME": str(root)}
+    wanted = everything(Discovery(("hcs.",), with_index=False, path=path))
+    # A young stamp is not stored, and two seconds are long.
+    with mock.patch.dict(os.environ, home), mock.patch.object(_index, "RACY_NS", -(10**18)):
+        first, second = (Discovery(("hcs.",), with_index=True, path=path) for _ in range(2))
+    assert everything(first) == everything(second) == wanted
+    assert not second.is_live
+    assert all(place.from_index for place in second.places)
+
+
+def everything(discovery: Discovery) -> list[str]:
+    """Return all that is known of every declaration, also of those that do not count."""
+    kinds = {*discovery.claims, *discovery.shadowed}
+    infos = [info for kind in kinds for info in Table(kind, (1,), discovery).infos(all=True)]
+    return sorted(f"{info!r} {info.location} {info.error}" for info in infos)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=ODD_FILES)
+def test_an_odd_file_is_read_as_importlib_metadata_reads_it(tmp_path_factory, text):
+    place = tmp_path_factory.mktemp("path")
+    install(place, "acme", written(text))
+    got, wanted = compared([str(place)])
+    assert got == wanted
+
+
+def test_a_group_whose_number_is_too_long_for_a_number_harms_nobody(tmp_path):
+    install(tmp_path, "acme", f"[hcs.x.v{'9' * 5000}]\na = m:A\n[hcs.x.v1]\nb = m:B\n")
+    assert ("hcs.x.v1", "b", "m:B") in found(tmp_path)

@@ -88,25 +88,29 @@ class UnknownPluginError(UsageError, KeyError):
         self.kind, self.key, self.known, self.hint = kind, key, known, hint
 
     def __str__(self) -> str:
-        advice = self.hint or "pick one of these, or install the addon that provides it"
+        advice = self.hint or (
+            "pick one of these, or install the addon that provides it "
+            "(one registered at run time is known to its own process alone)"
+        )
         return (
-            f"{self.kind} has no plugin {self.key!r}{near(self.key, self.known)} "
+            f"{self.kind} has no plugin {self.key!r}{near(str(self.key), self.known)} "
             f"(available: {listed(self.known)}); {advice}"
         )
 
 
 class PluginConflictError(UsageError, LookupError):
-    """Several distributions declare the same key."""
+    """Several distributions declare the same key, or it is taken already."""
 
-    def __init__(self, kind: str, key: str, claims: tuple[str, ...]) -> None:
-        super().__init__(kind, key, claims)
-        self.kind, self.key, self.claims = kind, key, claims
+    def __init__(self, kind: str, key: str, claims: tuple[str, ...], advice: str = "") -> None:
+        super().__init__(kind, key, claims, advice)
+        self.kind, self.key, self.claims, self.advice = kind, key, claims, advice
 
     def __str__(self) -> str:
-        return (
-            f"{self.kind} key {self.key!r} is declared by several distributions "
-            f"({listed(self.claims)}); uninstall all but one"
+        advice = self.advice or (
+            "uninstall all but one, or say which you prefer: "
+            f"HCS_PLUGINS_PREFER={self.kind.removeprefix('hcs.')}:{self.key}=DISTRIBUTION"
         )
+        return f"{self.kind} key {self.key!r} is declared by {listed(self.claims)}; {advice}"
 
 
 class PluginLoadError(UsageError, ImportError):

@@ -213,6 +213,7 @@ class Discovery:
 
 
 _current: Discovery | None = None  # the only state of the process, assigned whole
+_prefixes: tuple[str, ...] = (OUR_PREFIX,)
 
 
 def current(prefix: str = OUR_PREFIX, *, live: bool = False) -> Discovery:
@@ -226,10 +227,16 @@ def current(prefix: str = OUR_PREFIX, *, live: bool = False) -> Discovery:
 def discover(prefix: str = OUR_PREFIX, *, with_index: bool = False) -> Discovery:
     """Look again, and let every registry see it."""
     global _current  # noqa: PLW0603 - one value for all registries, assigned whole
-    known = (OUR_PREFIX,) if _current is None else _current.prefixes
-    prefixes = known if prefix.startswith(known) else (*known, prefix)
-    _current = found = Discovery(prefixes, with_index=with_index)
+    look_for(prefix)
+    _current = found = Discovery(_prefixes, with_index=with_index)
     return found
+
+
+def look_for(prefix: str) -> None:
+    """Let the next look find groups of this prefix too: one look serves all registries."""
+    global _prefixes  # noqa: PLW0603 - only ever grows, assigned whole
+    if not prefix.startswith(_prefixes):
+        _prefixes = (*_prefixes, prefix)
 
 
 def stamp_of(state: os.stat_result) -> Stamp:
@@ -263,7 +270,8 @@ def _index(prefixes: tuple[str, ...]) -> Index:
 
 
 def _selection() -> Selection | None:
-    if not any(map(os.environ.get, SELECTING)) and not os.path.exists(config_file()):
+    told = any(map(os.environ.get, (CONFIG, *SELECTING)))
+    if not told and not os.path.exists(config_file()):
         return None
     from hcs_core.registry._selection import read_selection
 

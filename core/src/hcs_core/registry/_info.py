@@ -27,8 +27,8 @@ class PluginInfo:
     value : str
         ``"module:attribute"``, what is imported when the key is used.
     distribution, version : str
-        The installed distribution that declares it; empty for one that was added at run
-        time, or found in an application's own package.
+        The installed distribution that declares it, its name normalised (PEP 503); empty
+        for one that was added at run time, or found in an application's own package.
     api : int
         The API major that its entry-point group names.
     state : str

@@ -6,6 +6,7 @@ Something is declared twice, made for another API, or the user has said what is 
 from __future__ import annotations
 
 from hcs_core.registry._discovery import Claims
+from hcs_core.registry._known import API_OF
 from hcs_core.registry._metadata import name_of
 
 TYPE_CHECKING = False
@@ -40,8 +41,10 @@ def add_own(table: Table, claims: Iterable[Claim]) -> None:
             rows.add(claim)
             _judge(table, [len(rows) - 1], None)
         elif other[1] != value:
-            del table.usable[key]
-            _conflict(table, [other, claim])
+            chosen = _preferred(table, [other, claim])
+            if len(chosen) > 1:
+                del table.usable[key]
+                _conflict(table, chosen)
 
 
 def _judge(table: Table, positions: list[int], apis: tuple[int, ...] | None) -> None:
@@ -66,8 +69,8 @@ def _judge(table: Table, positions: list[int], apis: tuple[int, ...] | None) -> 
 
 def _selected(table: Table, claims: list[Claim]) -> list[Claim]:
     selection = table.discovery.selection
-    if selection is None:
-        return claims
+    if selection is None or table.is_secondary:
+        return claims  # secondary keys go with the plugin that they stand for
     left = []
     for claim in claims:
         reason = selection.reason_against(table.kind, claim[0], name_of(claim[2]))
@@ -83,6 +86,8 @@ def _preferred(table: Table, claims: list[Claim]) -> list[Claim]:
     if selection is None or len(claims) <= 1:
         return claims
     name = selection.preferred(table.kind, claims[0][0])
+    if not name:
+        return claims
     chosen = [claim for claim in claims if name_of(claim[2]) == name]
     for claim in claims:
         if chosen and claim not in chosen:
@@ -101,5 +106,7 @@ def _conflict(table: Table, claims: list[Claim]) -> None:
 
 def _need(kind: str, claim: Claim, apis: tuple[int, ...]) -> str:
     newest = max(apis, default=0)
-    older = "hcs-core" if claim[3] > newest else name_of(claim[2])
-    return f"it needs API {claim[3]} of {kind}, this core has {newest}; update {older}"
+    ours = "hcs-core" if kind in API_OF else "the application that reads it"
+    older = ours if claim[3] > newest else name_of(claim[2])
+    has = "this core has" if kind in API_OF else "what is read here is"
+    return f"it needs API {claim[3]} of {kind}, {has} {newest}; update {older}"

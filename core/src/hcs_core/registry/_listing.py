@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def kinds() -> tuple[str, ...]:
-    """Return every kind of plugins: the core's, those declared, and those of this process."""
+    """Return every kind of plugins: the core's, those declared, and those of this process.
+
+    Of the kinds of other projects those whose registry has been made in this process;
+    groups of secondary keys are no kinds.
+    """
     discovery = current()
     declared = (*discovery.claims, *discovery.shadowed)
     found = {kind for kind in declared if kind.startswith(OUR_PREFIX)} | {*registries(), *API_OF}
@@ -25,13 +29,13 @@ def kinds() -> tuple[str, ...]:
 def all_infos(*, all: bool = False) -> tuple[PluginInfo, ...]:
     """Return every plugin of every ``hcs.*`` group in the environment, importing none.
 
-    Groups whose registry has not been created in this process are listed too; where that
-    is an addon's, which API major it has is not known, and none is called incompatible.
+    Kinds whose registry has not been made in this process are listed too. Which API major
+    an addon's kind has is known only then; before, none of its plugins is incompatible.
 
     Parameters
     ----------
     all : bool
-        Whether to return also what is switched off or hidden by another.
+        Whether to return also those that are disabled or shadowed.
     """
     discovery, made = current(), registries()
     rows: list[PluginInfo] = []

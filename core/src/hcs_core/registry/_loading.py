@@ -89,6 +89,17 @@ def broken(info: PluginInfo, cause: BaseException) -> PluginLoadError:
     return PluginLoadError(info.kind, info.key, info.origin, info.value, reason)
 
 
+def forget_module(module: str) -> None:
+    """Forget what a module registered before its import failed."""
+    from hcs_core.registry._registry import registries
+
+    for registry in registries().values():
+        for key, info in list(registry._added.items()):
+            if info.value.partition(":")[0] == module and module not in sys.modules:
+                registry._added.pop(key, None)
+                registry._loaded.pop(key, None)
+
+
 def _described(plugin: object) -> str:
     if isinstance(plugin, type):
         return f"a subclass of {', '.join(base.__name__ for base in plugin.__bases__)}"

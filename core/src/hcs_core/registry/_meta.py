@@ -19,9 +19,9 @@ class AutoRegisterMeta(ABCMeta):
 
     The base class names the registry; classes below it inherit that, or name another. A
     class without ``key`` is not registered, so abstract layers and classes that an entry
-    point declares need nothing, except where the registry takes keys from class names:
-    there every class that can be made and whose name ends with the suffix is, unless it
-    says ``key=None``. ``override=True`` takes a key over.
+    point declares need nothing. Where the registry takes keys from class names (`suffix`),
+    a class without ``key`` is registered if its name ends so and no method is missing;
+    ``key=None`` says that it is no plugin. ``override=True`` takes a key over.
 
     Examples
     --------
@@ -64,9 +64,9 @@ class AutoRegisterMeta(ABCMeta):
 
 
 class AutoRegister:
-    """Mixin that does the same for classes that have another metaclass already.
+    """Mixin that registers classes as `AutoRegisterMeta` does, without a metaclass.
 
-    Those of Qt and of pydantic, for instance, which cannot have two.
+    For classes that have another metaclass already, such as those of Qt and of pydantic.
 
     Examples
     --------
@@ -108,6 +108,9 @@ def _enrol(cls: type, registry: Registry[Any] | None, key: str | None, *, overri
         registry.expect(cls)
     owner: Registry[Any] | None = getattr(cls, _REGISTRY, None)
     missing = missing_methods(cls)
+    if key == "" and _KEY in cls.__dict__:
+        # @dataclass(slots=True) makes the class a second time, out of what is in the first.
+        key, override = cls.__dict__[_KEY], True
     if key == "" and registry is None and owner is not None and not missing:
         key = owner.key_from(cls.__name__)
     if not key:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from _collections_abc import Mapping  # loaded at start-up; collections.abc is its alias
 
-from hcs_core.registry._discovery import Discovery, current, discover
+from hcs_core.registry._discovery import Discovery, current, discover, look_for
 from hcs_core.registry._table import Table
 
 TYPE_CHECKING = False
@@ -34,6 +34,16 @@ class Registry(Mapping[str, "T"]):
     Listing (``in``, ``len``, iteration, `infos`) imports no plugin; ``registry[key]``
     imports the one module that the key's entry point names.
 
+    Examples
+    --------
+    >>> FILTERS = Registry("acme.filters", doc="filters")
+    >>> @FILTERS.register("invert")
+    ... def invert(image): return ~image
+    >>> list(FILTERS)
+    ['invert']
+    >>> FILTERS["invert"] is invert
+    True
+
     Parameters
     ----------
     kind : str
@@ -55,7 +65,13 @@ class Registry(Mapping[str, "T"]):
     parent : Registry, optional
         Has the plugins that are found where this registry has none of that key.
     adapters : dict of int to callable, optional
-        For an older API major that is still served: what makes a plugin of it one of ours.
+        For each older API major that is still served, a function: it is given the plugin
+        that was imported, once, and returns one of this API.
+
+    Attributes
+    ----------
+    kind, api, doc, package, suffix, parent
+        As given.
     """
 
     def __init__(
@@ -86,8 +102,22 @@ class Registry(Mapping[str, "T"]):
         self._failed: dict[str, PluginLoadError] = {}
         self._missed: frozenset[str] = frozenset()
         _KINDS[kind] = self
+        look_for(f"{kind}.")
 
     def __getitem__(self, key: str) -> T:
+        """Return a plugin, importing the one module that holds it when it is used first.
+
+        Raises
+        ------
+        UnknownPluginError
+            If there is none, or it cannot be used; a KeyError. The environment is looked
+            at again before.
+        PluginConflictError
+            If several distributions declare the key.
+        PluginLoadError
+            If it cannot be imported, or is not what it declares. So do ``dict(registry)``
+            and ``registry.get(key)``; `load_all` does not.
+        """
         try:
             return self._loaded[key]
         except KeyError:
@@ -132,10 +162,12 @@ class Registry(Mapping[str, "T"]):
     def info(self, key: str) -> PluginInfo:
         """Return what is known of one plugin, without importing it.
 
+        Of a key that several distributions declare it is the first, in state ``conflict``.
+
         Raises
         ------
         UnknownPluginError
-            If no such key is declared or added.
+            If the key is not declared, or what declares it is disabled or incompatible.
         """
         table = self._table()
         if key in self._added:
@@ -150,12 +182,12 @@ class Registry(Mapping[str, "T"]):
         raise self._unknown(key)
 
     def infos(self, *, all: bool = False) -> tuple[PluginInfo, ...]:
-        """Return every plugin of this kind, also those that cannot be used.
+        """Return every plugin of this kind: declared, loaded, broken, conflict, incompatible.
 
         Parameters
         ----------
         all : bool
-            Whether to return also what is switched off or hidden by another.
+            Whether to return also those that are disabled or shadowed.
         """
         table = self._table()
         rows = [self._with_state(info) for info in table.infos(all=all)]
@@ -167,25 +199,20 @@ class Registry(Mapping[str, "T"]):
     def add(self, plugin: T, *, key: str, override: bool = False) -> None:
         """Register a plugin of this process under `key`.
 
+        A class or function defined again under its own qualified name (a reload, a
+        notebook cell) replaces itself. One that an entry point declares under this key
+        stays the plugin of its distribution.
+
         Raises
         ------
         PluginConflictError
-            If the key belongs to something else and `override` is not set. A class
-            defined again under its own qualified name (a reload, a notebook cell)
-            replaces itself.
+            If the key belongs to something else and `override` is not set.
+        TypeError
+            If it is not what every plugin of this kind is; see `expect`.
         """
-        value = _value_of(plugin)
-        declared = self._table().claim(key)
-        taken = [info for info in self._claims(key) if info.value != value]
-        if taken and not override:
-            from hcs_core.errors import PluginConflictError
+        from hcs_core.registry._adding import add
 
-            origins = (*(info.origin for info in taken), f"this process ({value})")
-            raise PluginConflictError(self.kind, key, origins)
-        self._failed.pop(key, None)
-        self._loaded[key] = plugin  # first: whoever finds the key finds the plugin
-        if declared is None or declared[1] != value:
-            self._added[key] = self._info_of(plugin, key)
+        add(self, plugin, key, override=override)
 
     def register(self, key: str = "", *, override: bool = False) -> Callable[[T], T]:
         """Return a decorator that registers a class or function under `key`.
@@ -196,14 +223,14 @@ class Registry(Mapping[str, "T"]):
         def decorate(plugin: T) -> T:
             name = key or self.key_from(getattr(plugin, "__name__", ""))
             if not name:
-                raise TypeError(f"{_value_of(plugin)} needs a key: @register('...')")
+                raise TypeError(f"{value_of(plugin)} needs a key: @register('...')")
             self.add(plugin, key=name, override=override)
             return plugin
 
         return decorate
 
     def key_from(self, name: str) -> str:
-        """Return the key that a class name gives, or nothing where none is taken from names."""
+        """Return the key that a class name gives, ``""`` where none is taken from names."""
         stem = name.removesuffix(self.suffix) if self.suffix else ""
         return "" if name == stem or name.startswith("_") else stem.lower()
 
@@ -215,12 +242,14 @@ class Registry(Mapping[str, "T"]):
         base : type
             The class of which it is a subclass, with all methods.
         attribute : str
-            Of a plugin, that must be its key.
+            The name of an attribute whose value must be the plugin's key, such as
+            ``"format"``.
         instances : bool
             Whether it is an instance of `base` instead.
         """
-        # A layer below the base may have the same registry; only the base may say more.
-        if self._expected is None or self._expected[0] is base:
+        # A layer below the base may have the same registry; only the base may say more, or
+        # be defined again.
+        if self._expected is None or value_of(self._expected[0]) == value_of(base):
             self._expected = base, attribute, instances
 
     def overrides(self, /, **plugins: T) -> AbstractContextManager[None]:
@@ -259,7 +288,9 @@ class Registry(Mapping[str, "T"]):
     def refresh(self) -> bool:
         """Read the environment again; return whether the declared plugins changed.
 
-        Broken plugins get another try.
+        Broken plugins get another try. A loaded one whose declaration has changed is
+        forgotten, and imported as it is declared now when it is used; modules that were
+        imported stay so, as do plugins that were added at run time.
         """
         for registry in list(_KINDS.values()):
             registry._failed.clear()
@@ -386,9 +417,10 @@ class Registry(Mapping[str, "T"]):
             raise
         # A plugin is foreign code: sys.exit() and a panic of compiled code are its state too.
         except BaseException as cause:
-            from hcs_core.registry._loading import broken
+            from hcs_core.registry._loading import broken, forget_module
 
             self._failed[key] = error = broken(table.info(claim), cause)
+            forget_module(module)
             raise error from cause
         self._failed.pop(key, None)
         return self._loaded.setdefault(key, plugin)
@@ -404,7 +436,7 @@ class Registry(Mapping[str, "T"]):
         """Return what is known of a plugin of this process."""
         from hcs_core.registry._info import PluginInfo
 
-        return PluginInfo(self.kind, key, _value_of(plugin), "", "", self.api, state="loaded")
+        return PluginInfo(self.kind, key, value_of(plugin), "", "", self.api, state="loaded")
 
     def _unknown(self, key: str) -> UnknownPluginError:
         from hcs_core.errors import UnknownPluginError
@@ -450,6 +482,7 @@ def _identities(table: Table) -> list[tuple[str, str, str, str]]:
     return [(info.key, info.value, info.origin, info.state) for info in table.infos(all=True)]
 
 
-def _value_of(plugin: object) -> str:
+def value_of(plugin: object) -> str:
+    """Return ``module:name`` of a class or function, of another object that of its type."""
     owner = plugin if hasattr(plugin, "__qualname__") else type(plugin)
     return f"{owner.__module__}:{owner.__qualname__}"

@@ -82,7 +82,7 @@ class SecondaryKeys(Mapping[str, "T"]):
     def _primary(self) -> dict[str, list[str]]:
         """Return the keys of the plugins by secondary key."""
         registry = self._registry
-        table = Table(self.kind, (registry.api,), current(f"{registry.kind}."))
+        table = Table(self.kind, (registry.api,), current(f"{registry.kind}."), is_secondary=True)
         found: dict[str, list[str]] = {}
         keys = {(info.value, info.location): info.key for info in registry.infos()}
         for name, value, folder in _declared(table):

@@ -9,7 +9,7 @@ import os
 
 from hcs_core.errors import SettingError, near
 from hcs_core.registry._metadata import normalised
-from hcs_core.registry._settings import DISABLE, ONLY, PREFER, config_file
+from hcs_core.registry._settings import CONFIG, DISABLE, ONLY, PREFER, config_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Selector:
             self.distribution = normalised(text.removeprefix(_OF_DISTRIBUTION))
         else:
             kind, _, key = text.partition(":")
-            self.kind, self.key = kind.strip(), key.strip().replace("*", "")
-        if not (self.kind or self.distribution):
+            self.kind, self.key = kind.strip(), key.strip().removesuffix("*")
+        if not (self.kind or self.distribution) or "*" in text.removesuffix(":*"):
             raise SettingError(source, text, _GRAMMAR)
 
     def takes(self, kind: str, key: str, distribution: str) -> bool:
@@ -53,7 +53,7 @@ class Selection:
     disable, only : tuple of Selector
         What is off, and what alone is on where that is said.
     prefer : dict of str to str
-        For ``kind:key`` the distribution that wins a conflict.
+        For ``kind:key`` the distribution that wins a conflict; kinds without ``hcs.``.
     """
 
     __slots__ = ("_only_source", "disable", "only", "prefer")
@@ -89,8 +89,7 @@ class Selection:
 
     def preferred(self, kind: str, key: str) -> str:
         """Return the distribution that the user prefers for a key, or nothing."""
-        short = kind.removeprefix("hcs.")
-        return self.prefer.get(f"{kind}:{key}") or self.prefer.get(f"{short}:{key}", "")
+        return self.prefer.get(f"{kind.removeprefix('hcs.')}:{key}", "")
 
 
 def read_selection() -> Selection:
@@ -129,7 +128,7 @@ def _preferences() -> dict[str, str]:
         if not _is_preference(name, distribution):
             source = f"the environment variable {PREFER}"
             raise SettingError(source, text, "kind:key=distribution, separated by commas")
-        found[name.strip()] = normalised(distribution)
+        found[_short(name)] = normalised(distribution)
     return found
 
 
@@ -143,6 +142,9 @@ def _configured() -> tuple[dict[str, Any], str]:
     """Return the table ``[plugins]`` of the configuration file, and the file."""
     file = config_file()
     if not os.path.exists(file):
+        if os.environ.get(CONFIG):
+            wanted = "the path of a configuration file that is there"
+            raise SettingError(f"the environment variable {CONFIG}", file, wanted)
         return {}, file
     import tomllib  # 10 ms, only for those who have such a file
 
@@ -174,4 +176,10 @@ def _checked_preferences(table: object, file: str) -> dict[str, str]:
     if not isinstance(table, dict) or not all(_is_preference(*item) for item in table.items()):
         wanted = 'a table such as {"storage:zarr" = "acme-zarr"}'
         raise SettingError(f"prefer in {file}", str(table), wanted)
-    return {name.strip(): normalised(distribution) for name, distribution in table.items()}
+    return {_short(name): normalised(distribution) for name, distribution in table.items()}
+
+
+def _short(name: str) -> str:
+    """Return ``kind:key`` as both spellings of a kind have it."""
+    kind, _, key = name.partition(":")
+    return f"{kind.strip().removeprefix('hcs.')}:{key.strip()}"

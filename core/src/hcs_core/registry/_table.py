@@ -30,10 +30,21 @@ class Table:
         What cannot be used for another reason.
     """
 
-    __slots__ = ("claims", "conflicts", "discovery", "kind", "names", "others", "usable")
+    __slots__ = (
+        *("claims", "conflicts", "discovery", "is_secondary"),
+        *("kind", "names", "others", "usable"),
+    )
 
-    def __init__(self, kind: str, apis: tuple[int, ...] | None, discovery: Discovery) -> None:
+    def __init__(
+        self,
+        kind: str,
+        apis: tuple[int, ...] | None,
+        discovery: Discovery,
+        *,
+        is_secondary: bool = False,
+    ) -> None:
         self.kind = kind
+        self.is_secondary = is_secondary
         self.discovery = discovery
         self.names: tuple[str, ...] = ()
         self.conflicts: dict[str, list[PluginInfo]] = {}

@@ -63,7 +63,7 @@ class IsolatedRegistry:
         _discovery.discover()
         return written
 
-    def only_seen(self, scan: Callable[..., Found]) -> Callable[..., Found]:
+    def _only_seen(self, scan: Callable[..., Found]) -> Callable[..., Found]:
         """Return a function that finds only what is to be seen of what another finds."""
 
         def scan_seen(*arguments: Any) -> Found:
@@ -110,9 +110,9 @@ def isolated_registry(*distributions: str) -> Iterator[IsolatedRegistry]:
         folder = stack.enter_context(_folder_on_path())
         environment = IsolatedRegistry(folder, *distributions)
         for name in _SCANS:
-            only_seen = environment.only_seen(getattr(_discovery, name))
+            only_seen = environment._only_seen(getattr(_discovery, name))
             stack.enter_context(mock.patch.object(_discovery, name, only_seen))
-        stack.enter_context(_own_environment(folder))
+        stack.enter_context(_own_environment())
         stack.enter_context(_own_state())
         yield environment
 
@@ -230,10 +230,10 @@ def _folder_on_path() -> Iterator[Path]:
 
 
 @contextmanager
-def _own_environment(folder: Path) -> Iterator[None]:
+def _own_environment() -> Iterator[None]:
     """Take the user's settings away."""
     before = {name: os.environ.pop(name, None) for name in (*_VARIABLES, _settings.CONFIG)}
-    os.environ[_settings.CONFIG] = str(folder / "no-configuration.toml")
+    os.environ[_settings.CONFIG] = os.devnull
     try:
         yield
     finally:

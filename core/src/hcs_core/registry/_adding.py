@@ -1,0 +1,44 @@
+"""Plugins that are registered in this process: a class statement, a decorator, a call."""
+
+from __future__ import annotations
+
+from hcs_core.errors import PluginConflictError
+from hcs_core.registry._loading import check_expected
+from hcs_core.registry._registry import value_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hcs_core.registry._info import PluginInfo
+    from hcs_core.registry._registry import Registry
+
+
+def add(registry: Registry[Any], plugin: Any, key: str, *, override: bool) -> None:
+    """Do what `Registry.add` says."""
+    if registry._expected is not None:
+        check_expected(plugin, key, *registry._expected)
+    value = value_of(plugin)
+    claims = registry._claims(key)
+    declared = [info for info in claims if info.location or info.distribution]
+    if not override and any(info.value == value for info in declared):
+        # It is the declared plugin, or one side of a conflict: found by its declaration,
+        # once its module has been imported to the end.
+        if key in registry._loaded:
+            registry._loaded[key] = plugin
+        return
+    taken = [info for info in claims if not _is_same(registry, info, plugin, value)]
+    if taken and not override:
+        origins = (*(info.origin for info in taken), f"this process ({value})")
+        advice = "choose another key, or pass override=True to take this one over"
+        raise PluginConflictError(registry.kind, key, origins, advice)
+    registry._failed.pop(key, None)
+    registry._loaded[key] = plugin  # first: whoever finds the key finds the plugin
+    registry._added[key] = registry._info_of(plugin, key)
+
+
+def _is_same(registry: Registry[Any], info: PluginInfo, plugin: Any, value: str) -> bool:
+    """Return whether a plugin is the one that is there, defined again perhaps."""
+    if hasattr(plugin, "__qualname__"):
+        return info.value == value
+    return registry._loaded.get(info.key) is plugin  # objects have no name of their own
