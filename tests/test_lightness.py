@@ -157,8 +157,8 @@ print(json.dumps([hcs_core.__version__, hcs_core.__file__, metadata.version("hcs
     assert int(version.partition(".")[0]) >= 1
     ours = root / "core" / "src" / "hcs_core"
     assert Path(file).resolve() == ours / "__init__.py" or "site-packages" in file
-    assert (Path(file).parent / "registry" / "_discovery.py").read_bytes() == (
-        ours / "registry" / "_discovery.py"
+    assert (Path(file).parent / "registry" / "_scanner.py").read_bytes() == (
+        ours / "registry" / "_scanner.py"
     ).read_bytes()
 
 

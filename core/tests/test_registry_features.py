@@ -26,6 +26,7 @@ from hcs_core.registry import (
     _discovery,
     _index,
     _package,
+    _scanner,
     all_infos,
 )
 from hcs_core.registry import _registry as registry_module
@@ -736,7 +737,7 @@ def test_a_package_out_of_the_index_has_no_file_read_and_a_changed_one_is_read_a
         monkeypatch.setattr(module, "RACY_NS", -(10**18))
     read: list[str] = []
 
-    def counting(path: str, original: Any = _discovery.read_bytes) -> bytes:
+    def counting(path: str, original: Any = _scanner.read_bytes) -> bytes:
         read.append(Path(path).name)
         content: bytes = original(path)
         return content

@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs_core.registry import PluginInfo, _index
-from hcs_core.registry._discovery import Discovery
+from hcs_core.registry._discovery import Discovery, Table
 from hcs_core.registry._metadata import normalised
-from hcs_core.registry._table import Table
 
 HEAVY = {
     *("numpy", "typing", "json", "re", "pathlib", "dataclasses", "threading", "logging", "inspect"),

@@ -68,8 +68,8 @@ def claims_on(asked: str) -> list[list[PluginInfo]]:
 
 def secondary_infos(discovery: Discovery) -> Iterator[PluginInfo]:
     """Yield the secondary keys of all kinds, such as file extensions, as they are declared."""
-    from hcs_core.registry._discovery import OUR_PREFIX
-    from hcs_core.registry._table import Table
+    from hcs_core.registry._discovery import Table
+    from hcs_core.registry._scanner import OUR_PREFIX
 
     declared = {*discovery.claims, *discovery.shadowed} - {*kinds()}
     for kind in sorted(declared):

@@ -7,7 +7,7 @@ import click
 from hcs_core.cli._output import common_options, print_json
 from hcs_core.cli._plugin_claims import kind_named
 from hcs_core.registry import PluginInfo, all_infos
-from hcs_core.registry._table import HIDDEN
+from hcs_core.registry._discovery import HIDDEN
 
 
 @click.group()

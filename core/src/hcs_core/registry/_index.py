@@ -12,7 +12,8 @@ import os
 import sys
 from time import time_ns
 
-from hcs_core.registry._discovery import RACY_NS, Claims, Found, discover, stamp_of, stamp_text
+from hcs_core.registry._discovery import RACY_NS, discover, stamp_of, stamp_text
+from hcs_core.registry._scanner import Claims, Found
 from hcs_core.registry._settings import cache_folder, index_mode
 
 TYPE_CHECKING = False

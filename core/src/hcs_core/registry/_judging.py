@@ -5,16 +5,16 @@ Something is declared twice, made for another API, or the user has said what is 
 
 from __future__ import annotations
 
-from hcs_core.registry._discovery import Claims
 from hcs_core.registry._known import API_OF
 from hcs_core.registry._metadata import name_of
+from hcs_core.registry._scanner import Claims
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hcs_core.registry._discovery import Claim
-    from hcs_core.registry._table import Table
+    from hcs_core.registry._discovery import Table
+    from hcs_core.registry._scanner import Claim
 
 
 def sort_out(table: Table, apis: tuple[int, ...] | None) -> None:

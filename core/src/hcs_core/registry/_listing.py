@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hcs_core.registry._discovery import OUR_PREFIX, current
+from hcs_core.registry._discovery import Table, current
 from hcs_core.registry._known import API_OF
 from hcs_core.registry._registry import registries
-from hcs_core.registry._table import Table
+from hcs_core.registry._scanner import OUR_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

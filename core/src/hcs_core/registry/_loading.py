@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from hcs_core.errors import PluginLoadError
-from hcs_core.registry._discovery import Found, read_bytes, read_lines
+from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError
+from hcs_core.registry._known import ADDON_OF, install_hint
 from hcs_core.registry._metadata import name_of
+from hcs_core.registry._scanner import Found, marks_of, read_bytes, read_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from hcs_core.registry._discovery import Claim
+    from hcs_core.registry._discovery import Table
     from hcs_core.registry._info import PluginInfo
     from hcs_core.registry._registry import Registry
-    from hcs_core.registry._table import Table
+    from hcs_core.registry._scanner import Claim
 
 
 def is_worth_importing(registry: Registry[Any], claim: Claim, table: Table) -> bool:
@@ -52,8 +53,25 @@ def _is_said(registry: Registry[Any], claim: Claim) -> bool:
 
         return is_in_source(registry, claim)
     found = Found()
-    read_lines(found, where, read_bytes(f"{where}/entry_points.txt"), (registry.kind,))
+    content = read_bytes(f"{where}/entry_points.txt")
+    read_lines(found, where, content, marks_of([registry.kind]))
     return claim in (found.claims.get(registry.kind) or ())
+
+
+def refusal(registry: Registry[Any], key: str) -> PluginConflictError | UnknownPluginError:
+    """Return the error that says why a key cannot be used, and what to do."""
+    table = registry._table()
+    if key in table.conflicts:
+        claims = tuple(f"{info.origin} ({info.value})" for info in table.conflicts[key])
+        return PluginConflictError(registry.kind, key, claims)
+    hint = ""
+    addon = ADDON_OF.get((registry.kind, key))
+    others = table.others_of(key)
+    if others:
+        hint = f"{others[0].origin} declares it, but {others[0].error}"
+    elif addon:
+        hint = f"{key} comes with {addon}; {install_hint(addon)}"
+    return UnknownPluginError(registry.kind, key, tuple(registry), hint)
 
 
 def check_expected(plugin: Any, key: str, base: type, attribute: str, instances: bool) -> None:

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from hcs_core.registry._discovery import (
-    METADATA_FOLDERS,
-    Found,
-    alias_of,
-    read_bytes,
-    target_of,
-)
+from hcs_core.registry._scanner import METADATA_FOLDERS, Found, alias_of, read_bytes, target_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

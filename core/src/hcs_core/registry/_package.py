@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
-from hcs_core.registry._discovery import RACY_NS, read_bytes, stamp_of, stamp_text
+from hcs_core.registry._discovery import RACY_NS, stamp_of, stamp_text
 from hcs_core.registry._judging import add_own
+from hcs_core.registry._scanner import read_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from hcs_core.registry._discovery import Claim, Discovery, Stamp
+    from hcs_core.registry._discovery import Discovery, Stamp, Table
     from hcs_core.registry._index import Index
     from hcs_core.registry._registry import Registry
-    from hcs_core.registry._table import Table
+    from hcs_core.registry._scanner import Claim
 
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
 BROKEN = "!"

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 from _collections_abc import Mapping  # loaded at start-up; collections.abc is its alias
 
-from hcs_core.registry._discovery import Discovery, current, discover, look_for
-from hcs_core.registry._table import Table
+from hcs_core.registry._discovery import Discovery, Table, current, discover, look_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
-    from hcs_core.errors import PluginLoadError, UnknownPluginError
-    from hcs_core.registry._discovery import Claim
+    from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError
     from hcs_core.registry._info import PluginInfo
     from hcs_core.registry._report import LoadReport
+    from hcs_core.registry._scanner import Claim
     from hcs_core.registry._secondary import SecondaryKeys
 
     T = TypeVar("T")
@@ -179,7 +178,7 @@ class Registry(Mapping[str, "T"]):
             return self._with_state(table.info(claim))
         if self.parent is not None and key in self.parent:
             return self.parent.info(key)
-        raise self._unknown(key)
+        raise self._refusal(key)
 
     def infos(self, *, all: bool = False) -> tuple[PluginInfo, ...]:
         """Return every plugin of this kind: declared, loaded, broken, conflict, incompatible.
@@ -378,14 +377,9 @@ class Registry(Mapping[str, "T"]):
         claim = table.claim(key)
         if claim is not None:
             return self._load(claim, table)
-        if key in table.conflicts:
-            from hcs_core.errors import PluginConflictError
-
-            origins = tuple(f"{info.origin} ({info.value})" for info in table.conflicts[key])
-            raise PluginConflictError(self.kind, key, origins)
-        if self.parent is not None and key in self.parent:
+        if self.parent is not None and key not in table.conflicts and key in self.parent:
             return self.parent[key]
-        raise self._unknown(key)
+        raise self._refusal(key)
 
     def _is_worth_a_look(self, key: str) -> bool:
         """Return whether an unknown key may be known by now."""
@@ -438,18 +432,10 @@ class Registry(Mapping[str, "T"]):
 
         return PluginInfo(self.kind, key, value_of(plugin), "", "", self.api, state="loaded")
 
-    def _unknown(self, key: str) -> UnknownPluginError:
-        from hcs_core.errors import UnknownPluginError
-        from hcs_core.registry._known import ADDON_OF, install_hint
+    def _refusal(self, key: str) -> PluginConflictError | UnknownPluginError:
+        from hcs_core.registry._loading import refusal
 
-        hint = ""
-        addon = ADDON_OF.get((self.kind, key))
-        others = self._table().others_of(key)
-        if others:
-            hint = f"{others[0].origin} declares it, but {others[0].error}"
-        elif addon:
-            hint = f"{key} comes with {addon}; {install_hint(addon)}"
-        return UnknownPluginError(self.kind, key, tuple(self), hint)
+        return refusal(self, key)
 
 
 _KINDS: dict[str, Registry[Any]] = {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from _collections_abc import Mapping
 
-from hcs_core.registry._discovery import current
-from hcs_core.registry._table import Table
+from hcs_core.registry._discovery import Table, current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

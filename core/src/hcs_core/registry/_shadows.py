@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from hcs_core.registry._discovery import Claims, Found, alias_of, merge
+from hcs_core.registry._discovery import merge
 from hcs_core.registry._metadata import name_of
+from hcs_core.registry._scanner import Claims, Found, alias_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import Any
 from unittest import mock
 
 from hcs_core.registry import _discovery, _registry, _settings
-from hcs_core.registry._discovery import Claims, Found
 from hcs_core.registry._metadata import name_of, normalised
+from hcs_core.registry._scanner import Claims, Found
 
 EntryPoints = Mapping[str, Mapping[str, str]]
 """Keys and values (``"module:attribute"``) by entry-point group."""
