@@ -15,8 +15,8 @@ import pytest
 from hcs_core.cli import COMMANDS, main
 from hcs_core.cli._plugin_places import module_file
 from hcs_core.registry import _discovery
+from hcs_core.registry._discovery import INDEX, ONLY
 from hcs_core.registry._index import Index, rebuild_index
-from hcs_core.registry._settings import INDEX, ONLY
 from hcs_core.testing import isolated_registry
 from hcs_core.testing.registry import IsolatedRegistry
 

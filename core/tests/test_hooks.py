@@ -33,7 +33,7 @@ from hcs_core.plates import (
     PlateReader,
     open_plate,
 )
-from hcs_core.registry import HOOKS, Connection, Hook, ObserverFailure, hooks
+from hcs_core.registry import OBSERVERS, Connection, Hook, ObserverFailure, hooks
 from hcs_core.registry import _hooks as hooks_module
 
 
@@ -53,13 +53,13 @@ class Environment:
         for module, source in modules.items():
             (self.site / f"{module}.py").write_text(source)
             self.modules.append(module)
-        HOOKS.refresh()
+        OBSERVERS.refresh()
 
     def uninstall(self) -> None:
         """Remove every distribution."""
         for folder in self.site.glob("*.dist-info"):
             shutil.rmtree(folder)
-        HOOKS.refresh()
+        OBSERVERS.refresh()
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ class Takes:
 def test_an_observer_is_given_what_it_takes_by_name(hook, function, expected):
     with hook.connect(function):
         assert tell(hook) == (expected,)
-    with HOOKS.overrides(**{"hcs_cell_found.test": function}):
+    with OBSERVERS.overrides(**{"hcs_cell_found.test": function}):
         assert tell(hook) == (expected,)
 
 
@@ -289,9 +289,9 @@ def test_what_is_installed_and_uninstalled_is_seen_by_the_next_call(hook, enviro
         "acme", "hcs_cell_found.acme = obs_late:f", obs_late="def f(cell): return cell"
     )
     assert tell(hook) == (7,)
-    with HOOKS.overrides(**{"hcs_cell_found.acme": lambda: "instead"}):
+    with OBSERVERS.overrides(**{"hcs_cell_found.acme": lambda: "instead"}):
         assert tell(hook) == ("instead",)
-        with HOOKS.overrides(
+        with OBSERVERS.overrides(
             **{"hcs_cell_found.acme": lambda: "again", "hcs_cell_found.b": lambda: "b"}
         ):
             assert tell(hook) == ("again", "b")
@@ -335,7 +335,7 @@ def test_an_observer_is_not_told_of_what_it_causes_itself(hook):
 # -- observers that fail ----------------------------------------------------------------------
 
 BROKEN = {
-    "raises": ("def f(cell): raise ValueError('no\\nlicence')", "failed: ValueError: no licence;"),
+    "raises": ("def f(cell): raise ValueError('no\\nlicence')", "failed: ValueError: no;"),
     "exits": ("import sys\ndef f(cell): sys.exit(3)", "failed: SystemExit: 3;"),
     "says nothing": ("def f(cell): raise ValueError", "failed: ValueError;"),
     "cannot say what": (
@@ -560,7 +560,7 @@ def test_observers_come_and_go_while_threads_call(hook):
     for number in range(100):
         with hook.connect(lambda number=number: number):
             assert number in tell(hook)
-        with HOOKS.overrides(**{f"hcs_cell_found.t{number % 3}": lambda: "t"}):
+        with OBSERVERS.overrides(**{f"hcs_cell_found.t{number % 3}": lambda: "t"}):
             assert tell(hook) == ("t",)
     ended.set()
     for thread in threads:
@@ -687,3 +687,30 @@ def test_an_observer_that_opens_the_plate_again_comes_to_an_end(tmp_path):
 
     with MICROSCOPES.overrides(**{"one-file": OneFile}), PLATE_OPENED.connect(reopen):
         assert len(open_plate(tmp_path, "one-file").index) == 1
+
+
+class Panic(BaseException):
+    """As compiled code raises it."""
+
+
+def test_a_panic_of_compiled_code_is_passed_over(hook):
+    def panics(cell):
+        raise Panic("index out of bounds")
+
+    with (
+        hook.connect(panics),
+        hook.connect(lambda cell: "told"),
+        pytest.warns(PluginWarning, match="Panic: index out of bounds"),
+    ):
+        assert hook(cell=1, plane="A01") == ("told",)
+
+
+def test_wrong_arguments_are_refused_also_while_nobody_observes(hook):
+    with pytest.raises(TypeError, match="is called with cell, plane, got cell"):
+        hook(cell=1)
+
+
+@pytest.mark.parametrize("spec", [lambda *cells: None, lambda *, cell: None, print, 3])
+def test_a_spec_that_is_no_function_of_named_arguments_is_refused(spec):
+    with pytest.raises(TypeError, match="the spec of a hook is a function of named arguments"):
+        Hook(spec)

@@ -416,11 +416,11 @@ def test_the_table_of_apis_is_that_of_the_registries_of_the_core():
     from hcs_core.cli._main import COMMANDS
     from hcs_core.kernels import KERNELS
     from hcs_core.plates import MICROSCOPES
-    from hcs_core.registry import HOOKS
+    from hcs_core.registry import OBSERVERS
     from hcs_core.registry._known import API_OF
     from hcs_core.storage import FORMATS, STORAGE
 
-    made = (ARRAYS, COMMANDS, FORMATS, HOOKS, KERNELS, MICROSCOPES, STORAGE)
+    made = (ARRAYS, COMMANDS, FORMATS, OBSERVERS, KERNELS, MICROSCOPES, STORAGE)
     assert {registry.kind: registry.api for registry in made} == API_OF
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
+import shutil
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -194,3 +197,141 @@ def test_a_configuration_file_that_is_named_must_be_there(things, monkeypatch, t
     monkeypatch.setenv("HCS_CONFIG", str(tmp_path / "typo.toml"))
     with pytest.raises(SettingError, match=r"HCS_CONFIG is '.*typo\.toml', but must be the path"):
         things.refresh()
+
+
+# -- what a class says of itself does not undo what the user says -------------------------------
+
+
+def declaring(environment: IsolatedRegistry, name: str, group: str, **classes: str) -> None:
+    """Install classes that are declared under a key, and register themselves under it."""
+    lines = [f"class {cls}(Thing, key={key!r}): ..." for cls, key in classes.items()]
+    points = {group: {key: f"plug_{name}:{cls}" for cls, key in classes.items()}}
+    environment.install(name, points, {f"plug_{name}.py": IMPORT + "\n".join(lines)})
+
+
+def test_a_class_that_is_switched_off_stays_off_when_its_module_is_imported(
+    environment, things, monkeypatch
+):
+    declaring(environment, "one", "hcs.things.v1", A="a", B="b")
+    monkeypatch.setenv("HCS_PLUGINS_DISABLE", "things:a")
+    things.refresh()
+    assert things["b"].__name__ == "B"
+    assert list(things) == ["b"]
+    with pytest.raises(UnknownPluginError, match="switched off"):
+        things["a"]
+
+
+def test_a_class_of_another_api_stays_incompatible_when_its_module_is_imported(environment, things):
+    source = f"{IMPORT}class New(Thing, key='n'): ...\nclass Old(Thing, key='o'): ..."
+    points = {"hcs.things.v2": {"n": "plug:New"}, "hcs.things.v1": {"o": "plug:Old"}}
+    environment.install("acme", points, {"plug.py": source})
+    assert things["o"].__name__ == "Old"
+    assert [info.state for info in things.infos()] == ["incompatible", "loaded"]
+
+
+def test_the_one_that_is_not_preferred_does_not_break_its_siblings(
+    environment, things, monkeypatch
+):
+    declaring(environment, "one", "hcs.things.v1", X="x")
+    declaring(environment, "two", "hcs.things.v1", X="x", Other="other")
+    monkeypatch.setenv("HCS_PLUGINS_PREFER", "things:x=one")
+    things.refresh()
+    assert things["other"].__module__ == "plug_two"
+    assert things["x"].__module__ == "plug_one"
+
+
+# -- failures, and looking again ----------------------------------------------------------------
+
+
+def test_a_broken_plugin_works_when_its_upgrade_is_installed(environment, things):
+    old = environment.install(
+        "acme", {"hcs.things.v1": {"k": "old:K"}}, {"old.py": "raise RuntimeError('old')"}
+    )
+    with pytest.raises(PluginLoadError, match="old"):
+        things["k"]
+    shutil.rmtree(old)
+    files = {"new.py": "class K: ..."}
+    environment.install("acme", {"hcs.things.v1": {"k": "new:K"}}, files, version="2.0")
+    assert Registry("hcs.others").get("no such key") is None  # somebody else has looked again
+    assert (things.info("k").state, things.info("k").version) == ("declared", "2.0")
+    assert things["k"].__module__ == "new"
+
+
+def test_a_failure_keeps_nothing_of_its_caller_alive(environment, things):
+    environment.install("acme", {"hcs.things.v1": {"k": "plug:K"}}, {"plug.py": "raise OSError"})
+
+    class Big: ...
+
+    def call() -> weakref.ref[Big]:
+        big = Big()
+        with pytest.raises(PluginLoadError):
+            things["k"]
+        return weakref.ref(big)
+
+    kept = call()
+    gc.collect()
+    assert kept() is None
+    assert things.info("k").state == "broken"
+
+
+def test_unknown_keys_have_the_environment_read_once_each(environment, monkeypatch):
+    from hcs_core.registry import _discovery
+
+    first, second = Registry("hcs.first"), Registry("hcs.second")
+    list(first)
+    looks = []
+    monkeypatch.setattr(_discovery, "RACY_NS", -(10**18))  # as if nothing were young
+    made = _discovery.Discovery.__init__
+    monkeypatch.setattr(
+        _discovery.Discovery, "__init__", lambda *a, **o: (looks.append(1), made(*a, **o))[1]
+    )
+    for _ in range(10):
+        for registry in (first, second):
+            assert registry.get("a") is registry.get("b") is None
+    assert len(looks) == 4
+
+
+def test_the_reason_is_the_first_line_that_says_something(environment, things):
+    source = "raise ImportError('\\n\\nIMPORTANT: read this\\nand this')"
+    environment.install("acme", {"hcs.things.v1": {"k": "plug:K"}}, {"plug.py": source})
+    with pytest.raises(PluginLoadError, match="ImportError: IMPORTANT: read this;"):
+        things["k"]
+
+
+# -- what is asked wrongly -------------------------------------------------------------------
+
+
+def test_a_decorator_without_its_brackets_is_told(things):
+    with pytest.raises(TypeError, match=r"write @register\('...'\) above .*tool, with its key"):
+
+        @things.register
+        def tool(): ...
+
+    assert list(things) == []
+
+
+@pytest.mark.parametrize("key", [3, None, ""])
+def test_a_key_is_a_text(key, things):
+    with pytest.raises(TypeError, match="a text that is not empty"):
+        things.add(dict, key=key)
+    assert list(things) == []
+
+
+@pytest.mark.parametrize(("kind", "api"), [(3, 1), ("", 1), ("hcs.x", "1"), ("hcs.x", True)])
+def test_a_registry_has_a_name_and_a_number(kind, api):
+    with pytest.raises(TypeError, match="a registry has a name and a whole number"):
+        Registry(kind, api=api)
+
+
+# -- what a listing gives is the caller's own -------------------------------------------------
+
+
+def test_changing_an_info_changes_nothing_in_the_registry(environment, things):
+    things.add(dict, key="dict")
+    environment.install("acme", {"hcs.things.v2": {"n": "plug:New"}})
+    for info in things.infos():
+        info.state, info.error = "broken", "changed"
+    assert [(info.state, info.error == "changed") for info in things.infos()] == [
+        ("loaded", False),
+        ("incompatible", False),
+    ]

@@ -958,3 +958,46 @@ def test_a_value_that_names_nothing_is_a_broken_plugin(site, value):
         return
     with pytest.raises(PluginLoadError):
         things["bad"]
+
+
+def test_secondary_keys_are_there_for_an_older_api_a_parent_and_an_alias(site):
+    site.install(
+        "acme",
+        {
+            "hcs.bench.v1": {"old": "plug:Old"},
+            "hcs.bench.v2": {"one": "plug:New", "two": "plug:New"},
+            "hcs.bench.suffixes.v1": {".old": "plug:Old"},
+            "hcs.bench.suffixes.v2": {".new": "plug:New"},
+        },
+    )
+    bench: Registry[Any] = Registry("hcs.bench", api=2, adapters={1: lambda plugin: plugin})
+    child: Registry[Any] = Registry("hcs.child", parent=bench)
+    for registry in (bench, child):
+        suffixes = registry.secondary("suffixes")
+        assert suffixes.key(".old") == "old"
+        assert suffixes.candidates(".new") == ("one", "two")
+        assert suffixes.of("one") == suffixes.of("two") == (".new",)
+
+
+def test_one_secondary_key_may_be_a_plain_text(site):
+    bench: Registry[Any] = Registry("hcs.bench")
+    bench.add(type("Raw", (), {"suffixes": ".raw"}), key="raw")
+    assert list(bench.secondary("suffixes")) == [".raw"]
+
+
+def test_what_registers_in_another_registry_of_a_package_is_refused(site, monkeypatch):
+    package = site.folder / "two_registries"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "tools.py").write_text(
+        "from hcs_core.registry import registries\n"
+        "@registries()['hcs.first'].register('one')\ndef one(): ...\n"
+        "@registries()['hcs.second'].register('two')\ndef two(): ...\n"
+    )
+    first: Registry[Any] = Registry("hcs.first", package="two_registries")
+    second: Registry[Any] = Registry("hcs.second", package="two_registries")
+    assert first["one"].__name__ == "one"
+    assert second["two"].__name__ == "two"
+    with pytest.raises(PluginLoadError, match="does not register as 'two' in this registry"):
+        first["two"]
+    monkeypatch.delitem(sys.modules, "two_registries.tools")

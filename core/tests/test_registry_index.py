@@ -345,9 +345,8 @@ def test_a_plugin_that_is_missing_in_the_index_is_found_when_it_is_used(indexed)
 
 
 APPLICATION = """
-from hcs_core.registry import AutoRegisterMeta, Registry
-READERS = Registry("hcs.bench")
-class Reader(metaclass=AutoRegisterMeta, registry=READERS): ...
+from hcs_core.registry import AutoRegisterMeta, registries
+class Reader(metaclass=AutoRegisterMeta, registry=registries()["hcs.bench"]): ...
 class Mine(Reader, key="mine"): ...
 class Yours(Reader, key="yours"): ...
 """
@@ -557,10 +556,10 @@ def test_off_neither_reads_nor_writes_it(indexed):
 
 def test_auto_writes_one_only_after_a_slow_scan(home, monkeypatch):
     monkeypatch.setenv("HCS_PLUGIN_INDEX", "auto")
-    monkeypatch.setattr(_discovery, "_WORTH_AN_INDEX_S", 1e6)
+    monkeypatch.setattr(_discovery, "WORTH_AN_INDEX_S", 1e6)
     assert look() == ["a", "b"]
     assert [*home.folder.rglob("plugins-*")] == []
-    monkeypatch.setattr(_discovery, "_WORTH_AN_INDEX_S", 0.0)
+    monkeypatch.setattr(_discovery, "WORTH_AN_INDEX_S", 0.0)
     assert look() == ["a", "b"]
     assert not was_indexed()
     assert look() == ["a", "b"]
@@ -569,7 +568,7 @@ def test_auto_writes_one_only_after_a_slow_scan(home, monkeypatch):
 
 def test_auto_adds_what_has_changed_to_an_index_that_is_there(home, monkeypatch):
     monkeypatch.setenv("HCS_PLUGIN_INDEX", "auto")
-    monkeypatch.setattr(_discovery, "_WORTH_AN_INDEX_S", 0.0)
+    monkeypatch.setattr(_discovery, "WORTH_AN_INDEX_S", 0.0)
     look()
     home.install("gamma", "g")  # in one folder of several
     assert look() == ["a", "b", "g"]

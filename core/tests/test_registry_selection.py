@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hcs_core.errors import PluginConflictError, SettingError, UnknownPluginError
-from hcs_core.registry import Registry, _discovery, _index, _settings, all_infos
+from hcs_core.registry import Registry, _discovery, _index, all_infos
 from hcs_core.registry import _registry as registry_module
 from hcs_core.testing.registry import write_distribution
 
@@ -331,9 +331,9 @@ def test_other_tables_of_the_file_are_not_ours(user):
 
 PLACES = """
 import platformdirs, os, sys
-from hcs_core.registry import _settings
+from hcs_core.registry import _discovery, _settings
 folder = platformdirs.user_config_dir("hcs", appauthor=False)
-print(os.path.normpath(_settings.config_file()))
+print(os.path.normpath(_discovery.config_file()))
 print(os.path.normpath(os.path.join(folder, "config.toml")))
 print(os.path.normpath(_settings.cache_folder()))
 print(os.path.normpath(platformdirs.user_cache_dir("hcs", appauthor=False)))
@@ -382,7 +382,7 @@ def test_a_file_at_the_default_place_counts_and_another_takes_its_place(user, mo
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("HCS_CONFIG")
-    assert _settings.config_file() == str(default)
+    assert _discovery.config_file() == str(default)
     assert list(things()) == ["disk", "zarr"]
     monkeypatch.setenv("HCS_CONFIG", str(user.file))
     user.writes("[plugins]\ndisable = ['bench:disk']\n")

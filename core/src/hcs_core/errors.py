@@ -68,6 +68,15 @@ def near(name: str, known: tuple[str, ...]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error of foreign code in one line: its type, and the first words it says."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error that fails to say itself is still one
+        text = "(it has no text)"
+    return f"{type(error).__name__}: {text.strip()}".partition("\n")[0].removesuffix(": ")
+
+
 class HcsError(Exception):
     """Base of all errors raised on purpose."""
 

@@ -17,7 +17,7 @@ from pipeline_toys.plates import ToyPlate
 
 from hcs_core.errors import PluginWarning, StoreAccessError
 from hcs_core.plates import PLATE_OPENED
-from hcs_core.registry import HOOKS, hooks
+from hcs_core.registry import OBSERVERS, hooks
 from hcs_pipeline import (
     PLAN_COMPILED,
     RUN_FINISHED,
@@ -61,12 +61,12 @@ def install(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         for module, source in modules.items():
             (site / f"{module}.py").write_text(source)
             installed.append(module)
-        HOOKS.refresh()
+        OBSERVERS.refresh()
         return site
 
     yield do
     shutil.rmtree(site)
-    HOOKS.refresh()
+    OBSERVERS.refresh()
     sys.path.remove(str(site))
     for module in installed:
         sys.modules.pop(module, None)

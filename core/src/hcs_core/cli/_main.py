@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from hcs_core._version import __version__
 from hcs_core.cli._output import DEBUG, JSON, fail_json
 from hcs_core.errors import HcsError, PluginConflictError, SettingError
 from hcs_core.registry import Registry, _discovery
-from hcs_core.registry._settings import ONLY
+from hcs_core.registry._discovery import ONLY
 
 COMMANDS: Registry[click.Command] = Registry("hcs.cli", api=1, doc="commands")
 COMMANDS.expect(click.Command, instances=True)
@@ -121,6 +120,8 @@ def _run(arguments: list[str]) -> int:
 
 def _report(cause: Exception, exit_code: int, *, debug: bool, as_json: bool) -> int:
     if debug:
+        import traceback
+
         traceback.print_exception(cause)
     _tell(f"error: {cause}")
     if as_json:

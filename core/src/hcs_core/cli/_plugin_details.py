@@ -100,7 +100,7 @@ def _secondary(info: PluginInfo) -> dict[str, list[str]]:
 
 def _metadata(info: PluginInfo) -> Message:
     """Return what the distribution says of itself; nothing where its metadata are in no folder."""
-    for name in ("METADATA", "PKG-INFO"):
+    for name in ("METADATA", "PKG-INFO") if info.location else ():
         try:
             path = os.path.join(info.location, name)
             with open(path, encoding="utf-8", errors="replace") as opened:

@@ -24,11 +24,8 @@ from hcs_core.cli._plugin_settings import readable_settings
 from hcs_core.cli._plugin_table import print_table
 from hcs_core.errors import SettingError
 from hcs_core.registry import PluginInfo, all_infos
-from hcs_core.registry._discovery import Discovery, discover
-from hcs_core.registry._settings import INDEX, index_mode
-
-# A scan that takes longer is worth an index; `HCS_PLUGIN_INDEX=auto` decides by the same.
-_SLOW_MS = 5
+from hcs_core.registry._discovery import INDEX, WORTH_AN_INDEX_S, Discovery, discover
+from hcs_core.registry._settings import index_mode
 
 
 def examine(keys: Sequence[str], kind: str | None, *, timeout_s: float, as_json: bool) -> None:
@@ -107,7 +104,7 @@ def _described(discovery: Discovery) -> dict[str, Any]:
     mode, index = index_mode(), discovery.index
     from_index = sum(place.from_index for place in discovery.places)
     scan_ms = round(discovery.seconds * 1000, 2)
-    is_slow = mode == "off" and scan_ms > _SLOW_MS
+    is_slow = mode == "off" and scan_ms > WORTH_AN_INDEX_S * 1000
     return {
         "index": {
             "mode": mode,

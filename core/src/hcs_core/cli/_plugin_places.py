@@ -9,11 +9,10 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pkgutil import get_importer
 from typing import TYPE_CHECKING
 
+from hcs_core.registry._scanner import METADATA_FOLDERS, SITE_FOLDERS
+
 if TYPE_CHECKING:
     from hcs_core.registry._discovery import Discovery
-
-_METADATA = (".dist-info", ".egg-info")
-_SITE_FOLDERS = ("site-packages", "dist-packages")
 
 
 def module_file(module: str) -> str | None:
@@ -39,7 +38,7 @@ def metadata_folders(discovery: Discovery) -> list[str]:
         os.path.join(folder, name)
         for folder, names in _listings(discovery)
         for name in names
-        if name.endswith(_METADATA) and not name.startswith("~")
+        if name.endswith(METADATA_FOLDERS) and not name.startswith("~")
     ]
 
 
@@ -55,11 +54,11 @@ def remnants(discovery: Discovery) -> list[str]:
     """
     found: list[str] = []
     for folder, names in _listings(discovery):
-        is_site = folder.endswith(_SITE_FOLDERS)
+        is_site = folder.endswith(SITE_FOLDERS)
         paths = [
             os.path.join(folder, name)
             for name in names
-            if name.startswith("~") and (is_site or name.endswith(_METADATA))
+            if name.startswith("~") and (is_site or name.endswith(METADATA_FOLDERS))
         ]
         found += filter(os.path.isdir, paths)
     return found

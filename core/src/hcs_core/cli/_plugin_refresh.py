@@ -10,8 +10,9 @@ import click
 from hcs_core.cli._output import print_json
 from hcs_core.cli._plugin_places import metadata_folders
 from hcs_core.registry import all_infos
+from hcs_core.registry._discovery import INDEX
 from hcs_core.registry._index import rebuild_index
-from hcs_core.registry._settings import INDEX, index_mode
+from hcs_core.registry._settings import index_mode
 
 _TEMPORARY = 75  # what a disk that is full, or may not be written, ends with
 

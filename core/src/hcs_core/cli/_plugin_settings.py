@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from hcs_core.errors import SettingError
+from hcs_core.registry._discovery import CONFIG, DISABLE, INDEX, ONLY, PREFER
 from hcs_core.registry._selection import read_selection
-from hcs_core.registry._settings import CONFIG, DISABLE, INDEX, ONLY, PREFER, index_mode
+from hcs_core.registry._settings import index_mode
 
 # What each setting is where it says nothing.
 _SILENT = dict.fromkeys((INDEX, DISABLE, ONLY, PREFER), "") | {CONFIG: os.devnull}

@@ -126,11 +126,9 @@ def _known() -> dict[str, object]:
 
 
 def _line(cause: BaseException) -> str:
-    try:
-        text = str(cause)
-    except Exception:  # noqa: BLE001 - a foreign error that fails to say itself is still one
-        text = "(it has no text)"
-    return f"{type(cause).__name__}: {text}".strip().partition("\n")[0].removesuffix(":")
+    from hcs_core.errors import one_line  # after the plugin, which is imported first
+
+    return one_line(cause)
 
 
 def _write(target: str, result: dict[str, object]) -> None:

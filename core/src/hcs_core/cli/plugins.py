@@ -73,6 +73,8 @@ def doctor(keys: tuple[str, ...], kind: str | None, timeout_s: float, as_json: b
     """Import each plugin in a process of its own, and tell all that is wrong."""
     from hcs_core.cli._plugin_doctor import examine
 
+    if timeout_s != timeout_s:  # NaN, which no range refuses
+        raise click.BadParameter("nan is no number of seconds", param_hint="--timeout")
     examine(keys, kind, timeout_s=timeout_s, as_json=as_json)
 
 

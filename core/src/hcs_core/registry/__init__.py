@@ -12,7 +12,14 @@ from hcs_core.registry._registry import Registry, registries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hcs_core.registry._hooks import HOOKS, Connection, Hook, ObserverFailure, hookimpl, hooks
+    from hcs_core.registry._hooks import (
+        OBSERVERS,
+        Connection,
+        Hook,
+        ObserverFailure,
+        hookimpl,
+        hooks,
+    )
     from hcs_core.registry._info import PluginInfo
     from hcs_core.registry._listing import all_infos, kinds
     from hcs_core.registry._meta import AutoRegister, AutoRegisterMeta
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
     from hcs_core.registry._secondary import SecondaryKeys
 
 _MODULE_OF = {
-    "HOOKS": "_hooks",
+    "OBSERVERS": "_hooks",
     "AutoRegister": "_meta",
     "AutoRegisterMeta": "_meta",
     "Connection": "_hooks",
@@ -36,7 +43,7 @@ _MODULE_OF = {
 }
 
 __all__ = [
-    "HOOKS",
+    "OBSERVERS",
     "AutoRegister",
     "AutoRegisterMeta",
     "Connection",

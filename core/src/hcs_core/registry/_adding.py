@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 def add(registry: Registry[Any], plugin: Any, key: str, *, override: bool) -> None:
     """Do what `Registry.add` says."""
+    if type(key) is not str or not key:
+        raise TypeError(f"a plugin's key is a text that is not empty, got {key!r}")
     if registry._expected is not None:
         check_expected(plugin, key, *registry._expected)
     value = value_of(plugin)
     claims = registry._claims(key)
-    declared = [info for info in claims if info.location or info.distribution]
-    if not override and any(info.value == value for info in declared):
-        # It is the declared plugin, or one side of a conflict: found by its declaration,
-        # once its module has been imported to the end.
-        if key in registry._loaded:
+    if not override and _is_declared(registry, claims, key, value):
+        # It is found by its declaration, once its module has been imported to the end; or
+        # not found, where it is one of two or the user does not want it.
+        registry._enrolled[key] = plugin
+        if key in registry._loaded and key not in registry._added:
             registry._loaded[key] = plugin
         return
     taken = [info for info in claims if not _is_same(registry, info, plugin, value)]
@@ -35,6 +37,13 @@ def add(registry: Registry[Any], plugin: Any, key: str, *, override: bool) -> No
     registry._failed.pop(key, None)
     registry._loaded[key] = plugin  # first: whoever finds the key finds the plugin
     registry._added[key] = registry._info_of(plugin, key)
+
+
+def _is_declared(registry: Registry[Any], claims: list[PluginInfo], key: str, value: str) -> bool:
+    """Return whether metadata, or the source of the registry's package, declare the plugin."""
+    declared = [info for info in claims if info.location or info.distribution]
+    declared += registry._table().others_of(key)
+    return any(info.value == value for info in declared)
 
 
 def _is_same(registry: Registry[Any], info: PluginInfo, plugin: Any, value: str) -> bool:

@@ -44,7 +44,7 @@ HIDDEN = ("disabled", "shadowed")
 
 # A stamp this young may not change with what it stands for: clocks tick (git's rule too).
 RACY_NS = 2_000_000_000
-_WORTH_AN_INDEX_S = 0.005
+WORTH_AN_INDEX_S = 0.005
 
 
 class Place:
@@ -141,7 +141,7 @@ class Discovery:
         return now != then or newest > self.started_ns - RACY_NS
 
     def _is_worth_an_index(self) -> bool:
-        return self.seconds > _WORTH_AN_INDEX_S  # also where only one folder has changed
+        return self.seconds > WORTH_AN_INDEX_S  # also where only one folder has changed
 
 
 _current: Discovery | None = None  # the only state of the process, assigned whole
@@ -168,7 +168,7 @@ def look_for(prefix: str) -> None:
     """Let the next look find groups of this prefix too: one look serves all registries."""
     global _prefixes  # noqa: PLW0603 - only ever grows, assigned whole
     if not prefix.startswith(_prefixes):
-        _prefixes = (*_prefixes, prefix)
+        _prefixes = (*(known for known in _prefixes if not known.startswith(prefix)), prefix)
 
 
 def stamp_of(state: os.stat_result) -> Stamp:
@@ -371,8 +371,8 @@ class Table:
     def infos(self, *, all: bool = False) -> list[PluginInfo]:
         """Return every claim, sorted; with `all` also those that are hidden."""
         rows = [self.info(self.claims[position]) for position in self.usable.values()]
-        rows += [info for claims in self.conflicts.values() for info in claims]
-        rows += [info for info in self.others if all or info.state not in HIDDEN]
+        rows += [info.copy() for claims in self.conflicts.values() for info in claims]
+        rows += [info.copy() for info in self.others if all or info.state not in HIDDEN]
         return sorted(rows, key=lambda info: (info.key, info.distribution))
 
     def others_of(self, key: str) -> list[PluginInfo]:

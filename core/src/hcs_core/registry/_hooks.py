@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     Function: TypeAlias = Callable[..., object]
     hookimpl: HookimplMarker
 
-HOOKS: Registry[Function] = Registry("hcs.hooks", api=1, doc="observers of events")
+OBSERVERS: Registry[Function] = Registry("hcs.hooks", api=1, doc="observers of events")
 
+_VARIADIC = 0x04 | 0x08  # inspect.CO_VARARGS and CO_VARKEYWORDS
 _PROJECT = "hcs"  # the name that pluggy's markers carry: hcs_spec, hcs_impl
 
 
@@ -138,7 +139,9 @@ class Hook:
     """
 
     def __init__(self, spec: Callable[..., None]) -> None:
-        code = spec.__code__
+        code = getattr(spec, "__code__", None)
+        if code is None or code.co_kwonlyargcount or code.co_flags & _VARIADIC:
+            raise TypeError(f"the spec of a hook is a function of named arguments, got {spec!r}")
         self.spec = spec
         self.name = spec.__name__
         self.doc = (spec.__doc__ or "").strip().partition("\n")[0]
@@ -166,12 +169,12 @@ class Hook:
         **arguments
             All of the hook's arguments.
         """
-        observers = self._observers()
-        if not observers:
-            return ()
         if arguments.keys() != self._names:
             wanted, got = ", ".join(self.arguments), ", ".join(arguments)
             raise TypeError(f"{self.name} is called with {wanted}, got {got}")
+        observers = self._observers()
+        if not observers:
+            return ()
         caller = self._caller
         if caller is None or caller.observers != observers:
             self._caller = caller = _Caller(self, observers)
@@ -214,7 +217,7 @@ class Hook:
 
     def _observers(self) -> tuple[_Observer, ...]:
         """Return who observes now; another plugin or function is another observer."""
-        found = [self._declared_observer(key) for key in HOOKS if key.startswith(self._prefix)]
+        found = [self._declared_observer(key) for key in OBSERVERS if key.startswith(self._prefix)]
         if not found and self._declared:
             self._declared, self._caller = {}, None
         return (*[observer for observer in found if observer], *tuple(self._connected))
@@ -278,18 +281,21 @@ class _Observer:
         """Return whether the registry still has this observer under a key."""
         if self._function is not None:
             try:
-                return HOOKS[key] is self._function
+                return OBSERVERS[key] is self._function
             except (ImportError, LookupError):  # what has come in its place is broken, or two
                 return False
-        info = HOOKS.info(key)
-        return (info.origin, info.value) == self._identity
+        info = OBSERVERS.info(key)
+        # One that is no longer broken has been mended.
+        return (info.origin, info.value) == self._identity and info.state in ("broken", "conflict")
 
     def prepare(self, function: Function) -> None:
         """See what the function takes, and whether it can be an observer."""
         self._function = function
         try:
             self._taken = _taken(function, self._hook.arguments)
-        except (Exception, SystemExit) as cause:  # noqa: BLE001 - a signature is foreign code too
+        except KeyboardInterrupt:
+            raise
+        except BaseException as cause:  # noqa: BLE001 - a signature is foreign code too
             self.refuse("cannot be called", _line(cause).removeprefix("TypeError: "))
             return
         options = _options(function)
@@ -307,7 +313,9 @@ class _Observer:
         self._inside.add(thread)
         try:
             return self._function(**{name: arguments[name] for name in self._taken})
-        except (Exception, SystemExit) as cause:  # noqa: BLE001 - foreign code; it is handed on
+        except KeyboardInterrupt:
+            raise
+        except BaseException as cause:  # noqa: BLE001 - foreign code, sys.exit() and all
             return self._failure("failed", _line(cause), cause)
         finally:
             self._inside.discard(thread)
@@ -323,13 +331,13 @@ def _loaded(hook: Hook, key: str) -> _Observer:
     """Return the observer of an entry point, importing its module."""
     from hcs_core.errors import PluginLoadError, UnknownPluginError
 
-    info = HOOKS.info(key)
+    info = OBSERVERS.info(key)
     observer = _Observer(hook, key.removeprefix(f"{hook.name}."), info.origin, info.value)
     try:
-        observer.prepare(HOOKS[key])
-    except UnknownPluginError:
+        observer.prepare(OBSERVERS[key])
+    except (UnknownPluginError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as cause:  # noqa: BLE001 - foreign code; it is recorded
+    except BaseException as cause:  # noqa: BLE001 - foreign code; it is recorded
         reason = cause.cause if isinstance(cause, PluginLoadError) else _line(cause)
         observer.refuse("cannot be loaded", reason)
     return observer
@@ -442,12 +450,9 @@ def _name_of(function: object) -> str:
 
 
 def _line(cause: BaseException) -> str:
-    """Return an error as one line."""
-    try:
-        text = str(cause)
-    except Exception:  # noqa: BLE001 - a foreign error that fails to say itself is still one
-        text = "(it has no text)"
-    return " ".join(f"{type(cause).__name__}: {text}".split()).removesuffix(":")
+    from hcs_core.errors import one_line
+
+    return one_line(cause)
 
 
 def _warn(failure: ObserverFailure) -> None:

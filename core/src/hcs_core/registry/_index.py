@@ -13,7 +13,7 @@ import sys
 from time import time_ns
 
 from hcs_core.registry._discovery import RACY_NS, discover, stamp_of, stamp_text
-from hcs_core.registry._scanner import Claims, Found
+from hcs_core.registry._scanner import SITE_FOLDERS, Claims, Found
 from hcs_core.registry._settings import cache_folder, index_mode
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ _END = "end\n"
 _MOST_SEGMENTS = 64
 _MOST_BYTES = 1 << 26
 _AN_HOUR_NS = 3_600_000_000_000
-_SITE_FOLDERS = ("site-packages", "dist-packages")
 _FILE = "/entry_points.txt"
 _BINARY = getattr(os, "O_BINARY", 0)
 # Not through a link, and not waiting for somebody to write into a pipe.
@@ -245,7 +244,7 @@ def _plugin_rows(place: Place) -> Iterator[str]:
 
 def _watched_rows(place: Place) -> Iterator[str]:
     """Yield what else of a source tree changes when a build rewrites its metadata in place."""
-    if place.path.endswith(_SITE_FOLDERS):
+    if place.path.endswith(SITE_FOLDERS):
         return
     declaring = _declared(place)
     for entry in place.found.entries:

@@ -75,6 +75,10 @@ class PluginInfo:
         """The distribution and its version, the package, or that it was added at run time."""
         return f"{self.distribution} {self.version}".strip() or self.location or "this process"
 
+    def copy(self) -> PluginInfo:
+        """Return an equal one."""
+        return PluginInfo(*(getattr(self, name) for name in _FIELDS))
+
     def as_dict(self) -> dict[str, str | int | None]:
         """Return the fields as one JSON object, in the documented order."""
         return {
@@ -98,3 +102,9 @@ class PluginInfo:
 
     def __repr__(self) -> str:
         return f"PluginInfo({self.kind}:{self.key} = {self.value}, {self.origin}, {self.state})"
+
+
+_FIELDS = (
+    *("kind", "key", "value", "distribution", "version"),
+    *("api", "state", "error", "location"),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError
+from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError, one_line
 from hcs_core.registry._known import ADDON_OF, install_hint
 from hcs_core.registry._metadata import name_of
 from hcs_core.registry._scanner import Found, marks_of, read_bytes, read_lines
@@ -17,6 +17,27 @@ if TYPE_CHECKING:
     from hcs_core.registry._info import PluginInfo
     from hcs_core.registry._registry import Registry
     from hcs_core.registry._scanner import Claim
+
+
+class Failure:
+    """How the import of a plugin failed: texts alone, for an error holds its callers' arrays.
+
+    Attributes
+    ----------
+    claim : Claim
+        What was imported.
+    discovery : Discovery
+        What was installed then.
+    fields : tuple of str
+        Those of the PluginLoadError.
+    """
+
+    __slots__ = ("claim", "discovery", "fields")
+
+    def __init__(self, claim: Claim, table: Table, error: PluginLoadError) -> None:
+        self.claim = claim
+        self.discovery = table.discovery
+        self.fields = (error.kind, error.key, error.origin, error.value, error.cause)
 
 
 def is_worth_importing(registry: Registry[Any], claim: Claim, table: Table) -> bool:
@@ -33,9 +54,10 @@ def is_worth_importing(registry: Registry[Any], claim: Claim, table: Table) -> b
     key, value, where, _ = claim
     failed = registry._failed.get(key)
     if failed is not None and value.partition(":")[0] not in sys.modules:
-        if not table.discovery.may_have_changed():
-            raise type(failed)(*failed.args) from failed.__cause__
-        registry.refresh()
+        if not failed.discovery.may_have_changed():
+            raise PluginLoadError(*failed.fields)
+        del registry._failed[key]
+        registry._look_again()
         return False
     if table.discovery.index is None or (table.discovery.is_live and name_of(where)):
         return True
@@ -99,12 +121,7 @@ def check_expected(plugin: Any, key: str, base: type, attribute: str, instances:
 
 def broken(info: PluginInfo, cause: BaseException) -> PluginLoadError:
     """Return the error that says in one line why a plugin cannot be loaded."""
-    try:
-        text = str(cause)
-    except Exception:  # noqa: BLE001 - a foreign error that fails to say itself is still one
-        text = "(it has no text)"
-    reason = f"{type(cause).__name__}: {text}".strip().partition("\n")[0].removesuffix(":")
-    return PluginLoadError(info.kind, info.key, info.origin, info.value, reason)
+    return PluginLoadError(info.kind, info.key, info.origin, info.value, one_line(cause))
 
 
 def forget_module(module: str) -> None:

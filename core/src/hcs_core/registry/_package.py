@@ -12,12 +12,13 @@ import sys
 
 from hcs_core.registry._discovery import RACY_NS, stamp_of, stamp_text
 from hcs_core.registry._judging import add_own
+from hcs_core.registry._metadata import name_of
 from hcs_core.registry._scanner import read_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from hcs_core.registry._discovery import Discovery, Stamp, Table
@@ -74,6 +75,19 @@ def add_package(registry: Registry[Any], table: Table) -> None:
             elif key:
                 claims.append((key, f"{found.module}:{found.name}", folder, registry.api))
         add_own(table, claims)
+
+
+def check_enrolled(enrolled: Mapping[str, object], claim: Claim) -> None:
+    """Refuse what only looks as if it registered itself in the package's registry.
+
+    Raises
+    ------
+    TypeError
+        If it has registered elsewhere, or nowhere.
+    """
+    key, _, folder, _ = claim
+    if not name_of(folder) and key not in enrolled:
+        raise TypeError(f"it does not register as {key!r} in this registry")
 
 
 def is_in_source(registry: Registry[Any], claim: Claim) -> bool:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
-    from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownPluginError
+    from hcs_core.errors import PluginConflictError, UnknownPluginError
     from hcs_core.registry._info import PluginInfo
+    from hcs_core.registry._loading import Failure
     from hcs_core.registry._report import LoadReport
     from hcs_core.registry._scanner import Claim
     from hcs_core.registry._secondary import SecondaryKeys
@@ -85,6 +86,8 @@ class Registry(Mapping[str, "T"]):
         parent: Registry[T] | None = None,
         adapters: Mapping[int, Callable[[Any], T]] | None = None,
     ) -> None:
+        if type(kind) is not str or not kind or type(api) is not int:
+            raise TypeError(f"a registry has a name and a whole number, got {kind!r}, {api!r}")
         self.kind = kind
         self.api = api
         self.doc = doc
@@ -98,7 +101,8 @@ class Registry(Mapping[str, "T"]):
         self._table_now: Table | None = None
         self._loaded: dict[str, T] = {}
         self._added: dict[str, PluginInfo] = {}
-        self._failed: dict[str, PluginLoadError] = {}
+        self._failed: dict[str, Failure] = {}
+        self._enrolled: dict[str, T] = {}  # declared, and seen to register themselves here
         self._missed: frozenset[str] = frozenset()
         _KINDS[kind] = self
         look_for(f"{kind}.")
@@ -170,9 +174,9 @@ class Registry(Mapping[str, "T"]):
         """
         table = self._table()
         if key in self._added:
-            return self._added[key]
+            return self._added[key].copy()
         if key in table.conflicts:
-            return table.conflicts[key][0]
+            return table.conflicts[key][0].copy()
         claim = table.claim(key)
         if claim is not None:
             return self._with_state(table.info(claim))
@@ -190,7 +194,7 @@ class Registry(Mapping[str, "T"]):
         """
         table = self._table()
         rows = [self._with_state(info) for info in table.infos(all=all)]
-        rows += list(self._added.values())
+        rows += [info.copy() for info in list(self._added.values())]
         if self.parent is not None:
             rows += [info for info in self.parent.infos(all=all) if not self._has(info.key)]
         return tuple(sorted(rows, key=lambda info: (info.key, info.distribution)))
@@ -218,6 +222,8 @@ class Registry(Mapping[str, "T"]):
 
         Without a key, that of a class comes from its name; see `suffix`.
         """
+        if not isinstance(key, str):
+            raise TypeError(f"write @register('...') above {value_of(key)}, with its key")
 
         def decorate(plugin: T) -> T:
             name = key or self.key_from(getattr(plugin, "__name__", ""))
@@ -293,6 +299,7 @@ class Registry(Mapping[str, "T"]):
         """
         for registry in list(_KINDS.values()):
             registry._failed.clear()
+            registry._missed = frozenset()
         return self._look_again()
 
     def _look_again(self) -> bool:
@@ -304,7 +311,6 @@ class Registry(Mapping[str, "T"]):
         discover(f"{self.kind}.")
         is_changed = _identities(before) != _identities(self._table())
         for registry in list(_KINDS.values()):
-            registry._missed = frozenset()
             if registry._loaded:
                 registry._table()  # which forgets what has changed
         return is_changed
@@ -331,6 +337,9 @@ class Registry(Mapping[str, "T"]):
         for key in list(self._loaded):
             if key not in self._added and _value(before, key) != _value(after, key):
                 self._loaded.pop(key, None)  # another thread may have been faster
+        for key, failure in list(self._failed.items()):
+            if failure.claim != after.claim(key):
+                self._failed.pop(key, None)
 
     def _names(self) -> tuple[str, ...]:
         """Return the keys, sorted once for a table where nothing else has any."""
@@ -361,7 +370,7 @@ class Registry(Mapping[str, "T"]):
             return info
         failed = self._failed.get(info.key)
         if failed is not None:
-            info.state, info.error = "broken", failed.cause
+            info.state, info.error = "broken", failed.fields[-1]
         elif info.key in self._loaded:
             info.state = "loaded"
         return info
@@ -401,6 +410,10 @@ class Registry(Mapping[str, "T"]):
             plugin: Any = sys.modules[module]
             for name in attribute.split(".") if attribute else ():
                 plugin = getattr(plugin, name)
+            if self.package:
+                from hcs_core.registry._package import check_enrolled
+
+                check_enrolled(self._enrolled, claim)
             if api != self.api:
                 plugin = self._adapters[api](plugin)
             if self._expected is not None:
@@ -411,9 +424,10 @@ class Registry(Mapping[str, "T"]):
             raise
         # A plugin is foreign code: sys.exit() and a panic of compiled code are its state too.
         except BaseException as cause:
-            from hcs_core.registry._loading import broken, forget_module
+            from hcs_core.registry._loading import Failure, broken, forget_module
 
-            self._failed[key] = error = broken(table.info(claim), cause)
+            error = broken(table.info(claim), cause)
+            self._failed[key] = Failure(claim, table, error)
             forget_module(module)
             raise error from cause
         self._failed.pop(key, None)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OUR_PREFIX = "hcs."
 METADATA_FOLDERS = (".dist-info", ".egg-info")
+SITE_FOLDERS = ("site-packages", "dist-packages")
 # Larger than any entry_points.txt but few; a larger buffer costs more than the reading.
 _USUAL_BYTES = 1 << 14
 _NEWLINE, _BRACKET = b"\n]"

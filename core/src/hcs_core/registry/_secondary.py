@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _collections_abc import Mapping
 
-from hcs_core.registry._discovery import Table, current
+from hcs_core.registry._discovery import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class SecondaryKeys(Mapping[str, "T"]):
         self.kind = f"{registry.kind}.{name}"
         self._registry = registry
         self._name = name
+        self._found: tuple[Table, dict[str, list[str]]] | None = None
 
     def __getitem__(self, name: str) -> T:
         return self._registry[self.key(name)]
@@ -72,26 +73,51 @@ class SecondaryKeys(Mapping[str, "T"]):
 
     def candidates(self, name: str) -> tuple[str, ...]:
         """Return the keys of all plugins that have this secondary key."""
-        return tuple(self._primary().get(name, ()))
+        return self._primary().get(name, ())
+
+    def all_candidates(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of all plugins by secondary key."""
+        return self._primary()
 
     def of(self, key: str) -> tuple[str, ...]:
         """Return the secondary keys of a plugin."""
         return tuple(name for name, keys in sorted(self._primary().items()) if key in keys)
 
-    def _primary(self) -> dict[str, list[str]]:
+    def _primary(self) -> dict[str, tuple[str, ...]]:
         """Return the keys of the plugins by secondary key."""
         registry = self._registry
-        table = Table(self.kind, (registry.api,), current(f"{registry.kind}."), is_secondary=True)
-        found: dict[str, list[str]] = {}
-        keys = {(info.value, info.location): info.key for info in registry.infos()}
-        for name, value, folder in _declared(table):
-            key = keys.get((value, folder), "")
-            if key in registry and key not in registry._added:
-                found.setdefault(name, []).append(key)
+        found: dict[str, tuple[str, ...]] = {}
+        if registry.parent is not None:
+            for name, keys in SecondaryKeys(registry.parent, self._name)._primary().items():
+                _add(found, name, [key for key in keys if not registry._has(key)])
+        for name, declared in self._of_declarations().items():
+            _add(found, name, [key for key in declared if key not in registry._added])
         for key in list(registry._added):  # a plugin of this process says it itself
-            for name in getattr(registry._loaded[key], self._name, ()):
-                found.setdefault(name, []).append(key)
+            names = getattr(registry._loaded.get(key), self._name, ())
+            for name in (names,) if isinstance(names, str) else names:
+                _add(found, name, [key])
         return found
+
+    def _of_declarations(self) -> dict[str, list[str]]:
+        """Return the same of what is declared, found once for a table."""
+        registry, primary = self._registry, self._registry._table()
+        if self._found is None or self._found[0] is not primary:
+            keys: dict[tuple[str, str], list[str]] = {}
+            for info in primary.infos():
+                if info.key in registry:
+                    keys.setdefault((info.value, info.location), []).append(info.key)
+            apis = (registry.api, *registry._adapters)
+            table = Table(self.kind, apis, primary.discovery, is_secondary=True)
+            found: dict[str, list[str]] = {}
+            for name, value, folder in _declared(table):
+                found.setdefault(name, []).extend(keys.get((value, folder), ()))
+            self._found = primary, found
+        return self._found[1]
+
+
+def _add(found: dict[str, tuple[str, ...]], name: str, keys: list[str]) -> None:
+    if keys:
+        found[name] = (*found.get(name, ()), *keys)
 
 
 def _declared(table: Table) -> Iterator[tuple[str, str, str]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 from hcs_core.errors import SettingError, near
+from hcs_core.registry._discovery import CONFIG, DISABLE, ONLY, PREFER, config_file
 from hcs_core.registry._metadata import normalised
-from hcs_core.registry._settings import CONFIG, DISABLE, ONLY, PREFER, config_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

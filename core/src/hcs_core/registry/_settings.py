@@ -4,27 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hcs_core.registry._discovery import (
-    CONFIG,
-    DISABLE,
-    INDEX,
-    ONLY,
-    PREFER,
-    config_file,
-    folder_of_user,
-)
-
-__all__ = [
-    "CONFIG",
-    "DISABLE",
-    "INDEX",
-    "ONLY",
-    "PREFER",
-    "cache_folder",
-    "config_file",
-    "folder_of_platformdirs",
-    "index_mode",
-]
+from hcs_core.registry._discovery import INDEX, folder_of_user
 
 _APPLICATION = "hcs"
 _INDEX_MODES = ("off", "auto", "on")

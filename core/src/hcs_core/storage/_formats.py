@@ -126,7 +126,7 @@ def _keys_by_extension() -> dict[str, list[str]]:
     What is declared in the entry-point group ``hcs.formats.extensions.v1`` is known without
     importing it; a format that declares no extension there is asked for them.
     """
-    known = {extension: list(EXTENSIONS.candidates(extension)) for extension in EXTENSIONS}
+    known = {extension: list(keys) for extension, keys in EXTENSIONS.all_candidates().items()}
     declared = {key for keys in known.values() for key in keys}
     for key in FORMATS:
         if key not in declared:

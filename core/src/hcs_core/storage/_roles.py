@@ -142,6 +142,8 @@ class DataSink(Backend):
 
 
 STORAGE: Registry[type[StorageBackend]] = Registry("hcs.storage", api=1, doc="storage backends")
+# A role of storage: a viewer's backend is a sink alone. Before its subclass, which would say more.
+STORAGE.expect(Backend, attribute="name")
 
 
 class StorageBackend(DataSource, DataSink, metaclass=AutoRegisterMeta, registry=STORAGE):
@@ -161,6 +163,3 @@ class StorageBackend(DataSource, DataSink, metaclass=AutoRegisterMeta, registry=
         KeyNotFoundError
             If there is none.
         """
-
-
-STORAGE.expect(StorageBackend, attribute="name")

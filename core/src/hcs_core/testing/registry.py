@@ -14,23 +14,26 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from hcs_core.registry import _discovery, _registry, _settings
+from hcs_core.registry import _discovery, _registry
 from hcs_core.registry._metadata import name_of, normalised
 from hcs_core.registry._scanner import Claims, Found
 
 EntryPoints = Mapping[str, Mapping[str, str]]
 """Keys and values (``"module:attribute"``) by entry-point group."""
 
-_STATE = ("_loaded", "_added", "_failed", "_missed")
+_STATE = ("_loaded", "_added", "_enrolled", "_failed", "_missed")
 _SCANS = ("scan_folder", "scan_other", "scan_finders")
-_VARIABLES = (_settings.DISABLE, _settings.ONLY, _settings.PREFER, _settings.INDEX)
+_VARIABLES = (*_discovery.SELECTING, _discovery.INDEX)
 
 _LISTING = """
 import json, sys
 started = set(sys.modules)
 from hcs_core.registry import all_infos
 infos = all_infos(all=True)
-told = [[info.kind, info.key, info.origin, info.value.partition(":")[0]] for info in infos]
+told = [
+    [info.kind, info.key, info.origin, info.value.partition(":")[0], info.location]
+    for info in infos
+]
 print(json.dumps([told, sorted(set(sys.modules) - started)]))
 """
 
@@ -107,13 +110,13 @@ def isolated_registry(*distributions: str) -> Iterator[IsolatedRegistry]:
     False
     """
     with ExitStack() as stack:
+        stack.enter_context(_own_state())
         folder = stack.enter_context(_folder_on_path())
         environment = IsolatedRegistry(folder, *distributions)
         for name in _SCANS:
             only_seen = environment._only_seen(getattr(_discovery, name))
             stack.enter_context(mock.patch.object(_discovery, name, only_seen))
         stack.enter_context(_own_environment())
-        stack.enter_context(_own_state())
         yield environment
 
 
@@ -150,7 +153,7 @@ def fake_distribution(
     ...     "toy" in FORMATS
     True
     """
-    with _folder_on_path() as folder, _own_state(cleared=False):
+    with _own_state(cleared=False), _folder_on_path() as folder:
         write_distribution(folder, name, entry_points, files, version=version)
         invalidate_caches()
         yield folder
@@ -190,7 +193,8 @@ def assert_listing_imports_nothing(*folders: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     *folders : path
-        What that process has on its path before all that this one has.
+        What that process has on its path before all that this one has; each must hold a
+        plugin.
     """
     import json
 
@@ -204,9 +208,15 @@ def assert_listing_imports_nothing(*folders: str | os.PathLike[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     plugins, imported = json.loads(done.stdout)
+    for folder in folders:
+        place = str(Path(folder).resolve())
+        shown = [plugin for plugin in plugins if plugin[4].startswith(place)]
+        assert shown, f"no plugin is installed in {folder}, so that listing them shows nothing"
     assert plugins, "no plugin is installed, so that listing them shows nothing"
     guilty = [
-        f"{kind}:{key} of {origin}" for kind, key, origin, module in plugins if module in imported
+        f"{kind}:{key} of {origin}"
+        for kind, key, origin, module, _ in plugins
+        if module in imported
     ]
     assert not guilty, f"listing imported {', '.join(guilty)}"
     foreign = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
@@ -232,8 +242,8 @@ def _folder_on_path() -> Iterator[Path]:
 @contextmanager
 def _own_environment() -> Iterator[None]:
     """Take the user's settings away."""
-    before = {name: os.environ.pop(name, None) for name in (*_VARIABLES, _settings.CONFIG)}
-    os.environ[_settings.CONFIG] = os.devnull
+    before = {name: os.environ.pop(name, None) for name in (*_VARIABLES, _discovery.CONFIG)}
+    os.environ[_discovery.CONFIG] = os.devnull
     try:
         yield
     finally:
@@ -257,9 +267,14 @@ def _own_state(*, cleared: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        _registry._KINDS.clear()
-        _registry._KINDS.update(kinds)
         for kind, registry in kinds.items():
             for name in _STATE:
                 setattr(registry, name, before[kind][name])
+        for kind, registry in list(_registry._KINDS.items()):
+            if kind in kinds:
+                _registry._KINDS[kind] = kinds[kind]
+            elif registry._module in sys.modules:  # made by a room that was imported first here
+                registry.refresh()
+            else:
+                del _registry._KINDS[kind]
         _discovery._current = None
