@@ -710,7 +710,10 @@ def test_wrong_arguments_are_refused_also_while_nobody_observes(hook):
         hook(cell=1)
 
 
-@pytest.mark.parametrize("spec", [lambda *cells: None, lambda *, cell: None, print, 3])
+@pytest.mark.parametrize(
+    "spec",
+    [lambda *cells: None, lambda *, cell: None, lambda cell=1: None, lambda self: None, print, 3],
+)
 def test_a_spec_that_is_no_function_of_named_arguments_is_refused(spec):
     with pytest.raises(TypeError, match="the spec of a hook is a function of named arguments"):
         Hook(spec)

@@ -6,6 +6,7 @@ import functools
 import gc
 import importlib
 import shutil
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -21,7 +22,13 @@ from hcs_core.errors import (
     UnknownPluginError,
 )
 from hcs_core.registry import AutoRegister, AutoRegisterMeta, Registry
-from hcs_core.testing import IsolatedRegistry, isolated_registry
+from hcs_core.testing import (
+    IsolatedRegistry,
+    assert_listing_imports_nothing,
+    fake_distribution,
+    isolated_registry,
+)
+from hcs_core.testing.registry import write_distribution
 
 BASE = """
 from hcs_core.registry import AutoRegisterMeta, registries
@@ -310,17 +317,63 @@ def test_a_decorator_without_its_brackets_is_told(things):
     assert list(things) == []
 
 
-@pytest.mark.parametrize("key", [3, None, ""])
+@pytest.mark.parametrize("key", [3, None, "", " a", "a\nb"])
 def test_a_key_is_a_text(key, things):
-    with pytest.raises(TypeError, match="a text that is not empty"):
+    with pytest.raises(TypeError, match="a text in one line, not empty"):
         things.add(dict, key=key)
     assert list(things) == []
 
 
-@pytest.mark.parametrize(("kind", "api"), [(3, 1), ("", 1), ("hcs.x", "1"), ("hcs.x", True)])
-def test_a_registry_has_a_name_and_a_number(kind, api):
-    with pytest.raises(TypeError, match="a registry has a name and a whole number"):
+@pytest.mark.parametrize(
+    ("kind", "api"),
+    [(3, 1), ("", 1), ("a b", 1), ("acme.x.v1", 1), ("hcs.x", "1"), ("hcs.x", True), ("hcs.x", 0)],
+)
+def test_a_registry_has_a_kind_and_an_api(kind, api):
+    with pytest.raises(
+        TypeError, match=r"has a kind such as .acme\.filters. and an API"
+    ):
         Registry(kind, api=api)
+
+
+def test_a_parent_is_a_registry():
+    with pytest.raises(TypeError, match=r"the parent of acme\.b must be a registry, got 'acme\.a'"):
+        Registry("acme.b", parent="acme.a")  # type: ignore[arg-type]
+
+
+def test_what_is_refused_is_named_with_its_place(things):
+    class Thing(metaclass=AutoRegisterMeta, registry=things): ...
+
+    with pytest.raises(TypeError, match=r"^builtins:dict cannot be hcs\.things:d: it is no Thing"):
+        things.add(dict, key="d")
+
+
+# -- a program that makes its registries twice ------------------------------------------------
+
+
+def test_two_registries_of_one_kind_both_tell_of_a_broken_plugin(environment, things):
+    twin: Registry[Any] = Registry("hcs.things")
+    plug = environment.folder / "plug.py"
+    environment.install("acme", {"hcs.things.v1": {"k": "plug:K"}}, {"plug.py": "1 / 0"})
+    for _ in range(3):
+        for registry in (things, twin):
+            with pytest.raises(PluginLoadError, match="ZeroDivisionError"):
+                registry["k"]
+    plug.write_text("class K:\n    is_mended = True\n")
+    twin.refresh()
+    assert things["k"].is_mended
+    assert twin["k"] is things["k"]
+
+
+def test_a_plugin_that_was_moved_while_the_process_runs_is_found(environment, things):
+    old = environment.install("acme", {"hcs.things.v1": {"k": "old:K"}})
+    assert list(things) == ["k"]
+    shutil.rmtree(old)
+    files = {"new.py": "class K: ..."}
+    write_distribution(
+        environment.folder, "acme", {"hcs.things.v1": {"k": "new:K"}}, files, version="2"
+    )
+    assert things["k"].__module__ == "new"
+    assert things.info("k").version == "2"
 
 
 # -- what a listing gives is the caller's own -------------------------------------------------
@@ -335,3 +388,40 @@ def test_changing_an_info_changes_nothing_in_the_registry(environment, things):
         ("loaded", False),
         ("incompatible", False),
     ]
+
+
+# -- the test kit ------------------------------------------------------------------------------
+
+
+def test_a_fake_distribution_is_seen_in_an_isolated_registry(things):
+    with fake_distribution("acme", {"hcs.things.v1": {"k": "plug:K"}}):
+        assert list(things) == ["k"]
+    assert list(things) == []
+
+
+def test_installing_a_distribution_twice_is_told(environment):
+    environment.install("acme", {})
+    with pytest.raises(ValueError, match=r"acme 1\.0 is installed in .* already; say version="):
+        environment.install("acme", {})
+
+
+def test_a_room_that_is_first_imported_in_isolation_keeps_its_registry():
+    script = """
+import pickle
+from hcs_core.registry import registries
+from hcs_core.testing import isolated_registry
+before = set(registries())
+with isolated_registry() as environment:
+    from hcs_core.kernels import KERNELS
+    environment.install("acme", {"hcs.kernels.v1": {"acme": "m:L"}})
+    assert "acme" in KERNELS
+assert registries()["hcs.kernels"] is KERNELS, before
+assert pickle.loads(pickle.dumps(KERNELS)) is KERNELS
+assert "acme" not in KERNELS
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_folder_without_plugins_does_not_show_that_listing_is_free(tmp_path):
+    with pytest.raises(AssertionError, match="no plugin is installed in"):
+        assert_listing_imports_nothing(tmp_path)

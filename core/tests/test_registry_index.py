@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -643,3 +644,15 @@ def test_a_setting_that_cannot_be_understood_is_told_in_one_line(home, monkeypat
     assert str(caught.value) == (
         f"the environment variable HCS_PLUGIN_INDEX is {value!r}, but must be auto, on or off"
     )
+
+
+def test_a_file_that_is_being_written_is_not_taken_for_one_without_plugins(home, monkeypatch):
+    monkeypatch.setattr(_index, "RACY_NS", 300_000_000)
+    points = home.site / "late-1.0.dist-info" / "entry_points.txt"
+    points.parent.mkdir()
+    points.write_text("[hcs.bench.v1]\nold = m:L\n")
+    time.sleep(0.4)
+    points.write_text("")  # opened for writing, with nothing in it yet
+    assert "old" not in look()
+    points.write_text("[hcs.bench.v1]\nlate = m:L\n")
+    assert "late" in look()

@@ -21,6 +21,7 @@ from hypothesis.extra import numpy as hnp
 from hcs_core.errors import (
     CorruptDataError,
     PluginConflictError,
+    PluginWarning,
     UnknownFormatError,
     UnsavableValueError,
 )
@@ -602,6 +603,40 @@ class Toy(FileFormat):
     with fake_distribution("acme", entry_points, {"acme_toy.py": source}):
         assert format_for("a.csv.toy").name == "toy"
         assert format_for("a.csv").name == "csv"
+
+
+LIF = """
+from hcs_core.storage import FileFormat
+class Lif(FileFormat):
+    name = "lif"
+    extensions = (".lif", ".tif")
+    def read(self, file, *, path): return b""
+    def write(self, file, value, *, path): ...
+"""
+
+
+def test_an_undeclared_extension_does_not_take_a_declared_one_away():
+    with fake_distribution(
+        "acme", {"hcs.formats.v1": {"lif": "acme_lif:Lif"}}, {"acme_lif.py": LIF}
+    ):
+        with pytest.warns(PluginWarning, match=r"'lif' of acme 1\.0 reads \.tif too"):
+            assert format_for("a.tif").name == "tiff"
+        with pytest.warns(PluginWarning, match="hcs.formats.extensions.v1"):
+            assert format_for("a.lif").name == "lif"
+
+
+@pytest.mark.parametrize(("choice", "name"), [("hcs-core", "tiff"), ("acme", "lif")])
+def test_of_two_that_declare_an_extension_the_preferred_is_used(choice, name, monkeypatch):
+    points = {
+        "hcs.formats.v1": {"lif": "acme_lif:Lif"},
+        "hcs.formats.extensions.v1": {".lif": "acme_lif:Lif", ".tif": "acme_lif:Lif"},
+    }
+    with fake_distribution("acme", points, {"acme_lif.py": LIF}):
+        with pytest.raises(PluginConflictError, match=r"PREFER=formats\.extensions:\.tif="):
+            format_for("a.tif")
+        monkeypatch.setenv("HCS_PLUGINS_PREFER", f"formats.extensions:.tif={choice}")
+        FORMATS.refresh()
+        assert format_for("a.tif").name == name
 
 
 @pytest.mark.parametrize("name", ["a", "tif", "a.tif/b", "a.tifx", ".", ""])

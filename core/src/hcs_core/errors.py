@@ -130,9 +130,11 @@ class PluginLoadError(UsageError, ImportError):
         self.kind, self.key, self.origin, self.value, self.cause = kind, key, origin, value, cause
 
     def __str__(self) -> str:
+        # An application's own package is named by its folder.
+        advice = "mend it" if "/" in self.origin else "update or uninstall that distribution"
         return (
             f"{self.kind} plugin {self.key!r} of {self.origin} ({self.value}) cannot be loaded: "
-            f"{self.cause}; update or uninstall that distribution, the others are not affected"
+            f"{self.cause}; {advice}, the others are not affected"
         )
 
 

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 def add(registry: Registry[Any], plugin: Any, key: str, *, override: bool) -> None:
     """Do what `Registry.add` says."""
-    if type(key) is not str or not key:
-        raise TypeError(f"a plugin's key is a text that is not empty, got {key!r}")
-    if registry._expected is not None:
-        check_expected(plugin, key, *registry._expected)
+    if type(key) is not str or not key.isprintable() or key != key.strip() or not key:
+        raise TypeError(f"a plugin's key is a text in one line, not empty, got {key!r}")
     value = value_of(plugin)
+    if registry._expected is not None:
+        try:
+            check_expected(plugin, key, *registry._expected)
+        except TypeError as cause:
+            text = f"{value} cannot be {registry.kind}:{key}: {cause}"
+            raise TypeError(text) from None
     claims = registry._claims(key)
     if not override and _is_declared(registry, claims, key, value):
         # It is found by its declaration, once its module has been imported to the end; or
@@ -31,7 +35,7 @@ def add(registry: Registry[Any], plugin: Any, key: str, *, override: bool) -> No
         return
     taken = [info for info in claims if not _is_same(registry, info, plugin, value)]
     if taken and not override:
-        origins = (*(info.origin for info in taken), f"this process ({value})")
+        origins = (*(f"{info.origin} ({info.value})" for info in taken), f"this process ({value})")
         advice = "choose another key, or pass override=True to take this one over"
         raise PluginConflictError(registry.kind, key, origins, advice)
     registry._failed.pop(key, None)

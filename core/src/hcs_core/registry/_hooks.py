@@ -139,9 +139,11 @@ class Hook:
     """
 
     def __init__(self, spec: Callable[..., None]) -> None:
-        code = getattr(spec, "__code__", None)
-        if code is None or code.co_kwonlyargcount or code.co_flags & _VARIADIC:
-            raise TypeError(f"the spec of a hook is a function of named arguments, got {spec!r}")
+        code: Any = getattr(spec, "__code__", None)
+        odd = code is None or code.co_kwonlyargcount or code.co_flags & _VARIADIC
+        if odd or spec.__defaults__ or "self" in code.co_varnames[: code.co_argcount]:
+            wanted = "a function of named arguments without defaults, none of them self"
+            raise TypeError(f"the spec of a hook is {wanted}, got {spec!r}")
         self.spec = spec
         self.name = spec.__name__
         self.doc = (spec.__doc__ or "").strip().partition("\n")[0]

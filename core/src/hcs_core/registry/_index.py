@@ -13,7 +13,7 @@ import sys
 from time import time_ns
 
 from hcs_core.registry._discovery import RACY_NS, discover, stamp_of, stamp_text
-from hcs_core.registry._scanner import SITE_FOLDERS, Claims, Found
+from hcs_core.registry._scanner import SITE_FOLDERS, Claims, Found, read_bytes
 from hcs_core.registry._settings import cache_folder, index_mode
 
 TYPE_CHECKING = False
@@ -121,10 +121,26 @@ def rebuild_index() -> tuple[Discovery, Index]:
     discovery = discover(with_index=False)
     index = Index(discovery.prefixes)
     index.remove()
+    _remove_others(index.file)
     if mode != "off":
         index.state = "used"
         index.store(discovery.places, discovery.started_ns)
     return discovery, index
+
+
+def _remove_others(file: str) -> None:
+    """Remove the indexes that programs with kinds of their own keep of this environment."""
+    folder, name = os.path.split(file)
+    start = f"{name.rpartition('-')[0]}-"
+    for other in os.listdir(folder) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, other)
+        if other.startswith(start) and other.endswith(".txt"):
+            try:
+                header = read_bytes(path).split(b"\n", 2)[1]
+            except IndexError:  # not one of ours
+                continue
+            if header.startswith(os.fsencode(f"{_FORMAT}\t{sys.prefix}\t")):
+                os.unlink(path)
 
 
 def refusal(state: os.stat_result) -> str:
@@ -224,7 +240,16 @@ def _packed(place: Place, racy_ns: int) -> str | None:
     if any(map(_breaks, (place.path, *others))):
         return None
     newest = max(max(map(int, row.split("\t")[1].split()[:2])) for row in rows)
+    for entry in others:  # an installer may be at work, with the file still empty
+        newest = max(newest, _newest_time(f"{place.path}/{entry}{_FILE}"))
     return None if newest > racy_ns else "\n".join((*rows, "\t".join(("N", *others)), ""))
+
+
+def _newest_time(path: str) -> int:
+    try:
+        return max(stamp_of(os.stat(path))[:2])
+    except OSError:  # most distributions have no entry points
+        return 0
 
 
 def _declared(place: Place) -> dict[str, list[str]]:

@@ -98,7 +98,10 @@ def _preferred(table: Table, claims: list[Claim]) -> list[Claim]:
 def _conflict(table: Table, claims: list[Claim]) -> None:
     key = claims[0][0]
     infos = [*table.conflicts.get(key, []), *(table.info(claim, "conflict") for claim in claims)]
-    error = f"declared by {', '.join(sorted(info.origin for info in infos))}"
+    origins = sorted(info.origin for info in infos)
+    if len(set(origins)) < len(origins):  # two of one distribution, or of one package
+        origins = sorted(f"{info.origin} ({info.value})" for info in infos)
+    error = f"declared by {', '.join(origins)}"
     for info in infos:
         info.error = error
     table.conflicts[key] = sorted(infos, key=lambda info: info.origin)

@@ -84,8 +84,10 @@ def refusal(registry: Registry[Any], key: str) -> PluginConflictError | UnknownP
     """Return the error that says why a key cannot be used, and what to do."""
     table = registry._table()
     if key in table.conflicts:
-        claims = tuple(f"{info.origin} ({info.value})" for info in table.conflicts[key])
-        return PluginConflictError(registry.kind, key, claims)
+        infos = table.conflicts[key]
+        claims = tuple(f"{info.origin} ({info.value})" for info in infos)
+        advice = "" if all(info.distribution for info in infos) else "give one another key"
+        return PluginConflictError(registry.kind, key, claims, advice)
     hint = ""
     addon = ADDON_OF.get((registry.kind, key))
     others = table.others_of(key)
@@ -124,11 +126,22 @@ def broken(info: PluginInfo, cause: BaseException) -> PluginLoadError:
     return PluginLoadError(info.kind, info.key, info.origin, info.value, one_line(cause))
 
 
+def has_moved(registry: Registry[Any], claim: Claim, table: Table) -> bool:
+    """Return whether a plugin that cannot be imported is declared otherwise by now.
+
+    As after an upgrade while the process runs.
+    """
+    if not table.discovery.may_have_changed():
+        return False
+    registry._look_again()
+    return registry._table().claim(claim[0]) not in (claim, None)
+
+
 def forget_module(module: str) -> None:
     """Forget what a module registered before its import failed."""
-    from hcs_core.registry._registry import registries
+    from hcs_core.registry._registry import every_registry
 
-    for registry in registries().values():
+    for registry in every_registry():
         for key, info in list(registry._added.items()):
             if info.value.partition(":")[0] == module and module not in sys.modules:
                 registry._added.pop(key, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from _collections_abc import Mapping  # loaded at start-up; collections.abc is its alias
+from _weakref import ref
 
 from hcs_core.registry._discovery import Discovery, Table, current, discover, look_for
 
@@ -86,8 +87,11 @@ class Registry(Mapping[str, "T"]):
         parent: Registry[T] | None = None,
         adapters: Mapping[int, Callable[[Any], T]] | None = None,
     ) -> None:
-        if type(kind) is not str or not kind or type(api) is not int:
-            raise TypeError(f"a registry has a name and a whole number, got {kind!r}, {api!r}")
+        if not _is_kind(kind) or type(api) is not int or api < 1:
+            wanted = "a kind such as 'acme.filters' and an API from 1"
+            raise TypeError(f"a registry has {wanted}, got {kind!r} and {api!r}")
+        if not (parent is None or isinstance(parent, Registry)):
+            raise TypeError(f"the parent of {kind} must be a registry, got {parent!r}")
         self.kind = kind
         self.api = api
         self.doc = doc
@@ -105,6 +109,7 @@ class Registry(Mapping[str, "T"]):
         self._enrolled: dict[str, T] = {}  # declared, and seen to register themselves here
         self._missed: frozenset[str] = frozenset()
         _KINDS[kind] = self
+        _made.append(ref(self))
         look_for(f"{kind}.")
 
     def __getitem__(self, key: str) -> T:
@@ -124,7 +129,8 @@ class Registry(Mapping[str, "T"]):
         try:
             return self._loaded[key]
         except KeyError:
-            return self._find(key)
+            pass  # what is raised below has nothing to do with it
+        return self._find(key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
@@ -297,7 +303,7 @@ class Registry(Mapping[str, "T"]):
         forgotten, and imported as it is declared now when it is used; modules that were
         imported stay so, as do plugins that were added at run time.
         """
-        for registry in list(_KINDS.values()):
+        for registry in every_registry():
             registry._failed.clear()
             registry._missed = frozenset()
         return self._look_again()
@@ -310,8 +316,8 @@ class Registry(Mapping[str, "T"]):
         invalidate_caches()  # what was installed since must be importable too
         discover(f"{self.kind}.")
         is_changed = _identities(before) != _identities(self._table())
-        for registry in list(_KINDS.values()):
-            if registry._loaded:
+        for registry in every_registry():
+            if registry._loaded or registry._failed:
                 registry._table()  # which forgets what has changed
         return is_changed
 
@@ -424,11 +430,13 @@ class Registry(Mapping[str, "T"]):
             raise
         # A plugin is foreign code: sys.exit() and a panic of compiled code are its state too.
         except BaseException as cause:
-            from hcs_core.registry._loading import Failure, broken, forget_module
+            from hcs_core.registry._loading import Failure, broken, forget_module, has_moved
 
+            forget_module(module)
+            if has_moved(self, claim, table):
+                return self[key]
             error = broken(table.info(claim), cause)
             self._failed[key] = Failure(claim, table, error)
-            forget_module(module)
             raise error from cause
         self._failed.pop(key, None)
         return self._loaded.setdefault(key, plugin)
@@ -453,6 +461,17 @@ class Registry(Mapping[str, "T"]):
 
 
 _KINDS: dict[str, Registry[Any]] = {}
+_made: list[ref[Registry[Any]]] = []
+
+
+def every_registry() -> list[Registry[Any]]:
+    """Return every registry that exists, also several of a kind.
+
+    A program that is run and imported as well, or a notebook's cell that is run again, makes
+    its registries twice.
+    """
+    _made[:] = [made for made in _made if made() is not None]
+    return [registry for made in _made if (registry := made()) is not None]
 
 
 def registries() -> dict[str, Registry[Any]]:
@@ -486,3 +505,12 @@ def value_of(plugin: object) -> str:
     """Return ``module:name`` of a class or function, of another object that of its type."""
     owner = plugin if hasattr(plugin, "__qualname__") else type(plugin)
     return f"{owner.__module__}:{owner.__qualname__}"
+
+
+def _is_kind(kind: object) -> bool:
+    """Return whether a text is dotted words, of which the last is no API major."""
+    if type(kind) is not str:
+        return False
+    *_, last = parts = kind.split(".")
+    is_major = last[:1] == "v" and last[1:].isdecimal()
+    return not is_major and all(part.replace("-", "_").isidentifier() for part in parts)

@@ -8,7 +8,7 @@ from hcs_core.registry._discovery import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TypeVar
 
     from hcs_core.registry._registry import Registry
@@ -28,6 +28,8 @@ class SecondaryKeys(Mapping[str, "T"]):
     """
 
     def __init__(self, registry: Registry[T], name: str) -> None:
+        if not name.isidentifier():
+            raise TypeError(f"secondary keys have a name such as 'extensions', got {name!r}")
         self.kind = f"{registry.kind}.{name}"
         self._registry = registry
         self._name = name
@@ -63,13 +65,27 @@ class SecondaryKeys(Mapping[str, "T"]):
             from hcs_core.errors import UnknownPluginError
 
             raise UnknownPluginError(self.kind, name, tuple(self))
-        if len(keys) > 1:
+        return self.one_of(name, keys)
+
+    def one_of(self, name: str, keys: Sequence[str]) -> str:
+        """Return the one of several plugins that a secondary key stands for.
+
+        Raises
+        ------
+        PluginConflictError
+            If there is more than one, and the user prefers none.
+        """
+        infos = [self._registry.info(key) for key in keys]
+        selection = self._registry._table().discovery.selection
+        if len(keys) > 1 and selection is not None:
+            preferred = selection.preferred(self.kind, name)
+            infos = [info for info in infos if info.distribution == preferred] or infos
+        if len(infos) > 1:
             from hcs_core.errors import PluginConflictError
 
-            infos = [self._registry.info(key) for key in keys]
             origins = tuple(f"{info.key} of {info.origin} ({info.value})" for info in infos)
             raise PluginConflictError(self.kind, name, origins)
-        return keys[0]
+        return infos[0].key
 
     def candidates(self, name: str) -> tuple[str, ...]:
         """Return the keys of all plugins that have this secondary key."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CORE = "hcs-core"
+TABLE = "plugins"
 _OF_DISTRIBUTION = "dist:"
 _GRAMMAR = "kind:key, such as storage:omero, a kind, or dist:name"
 
@@ -104,8 +105,9 @@ def read_selection() -> Selection:
     disable = [*_listed(DISABLE), *_from_list(table, "disable", file)]
     only: Iterable[Selector] | None = None
     only_source = f"the environment variable {ONLY}"
-    if os.environ.get(ONLY):
-        only = _listed(ONLY)
+    named = _listed(ONLY)
+    if named:  # blanks and commas alone say as little as an empty variable
+        only = named
     elif "only" in table:
         only, only_source = _from_list(table, "only", file), f"only in {file}"
     prefer = _checked_preferences(table.get("prefer", {}), file) | _preferences()
@@ -146,13 +148,7 @@ def _configured() -> tuple[dict[str, Any], str]:
             wanted = "the path of a configuration file that is there"
             raise SettingError(f"the environment variable {CONFIG}", file, wanted)
         return {}, file
-    import tomllib  # 10 ms, only for those who have such a file
-
-    try:
-        with open(file, "rb") as opened:
-            table = tomllib.load(opened).get("plugins", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
-        raise SettingError(file, " ".join(str(cause).split()), "a readable TOML file") from cause
+    table = _document(file).get(TABLE, {})
     known = ("disable", "only", "prefer")
     if not isinstance(table, dict):
         raise SettingError(f"plugins in {file}", str(table), "a table")
@@ -162,6 +158,30 @@ def _configured() -> tuple[dict[str, Any], str]:
                 f"[plugins] in {file}", name, f"one of {', '.join(known)}{near(name, known)}"
             )
     return table, file
+
+
+def unread_tables() -> tuple[str, tuple[str, ...]]:
+    """Return the configuration file, and the names in it that nothing reads.
+
+    Raises
+    ------
+    SettingError
+        If it is no file that can be read.
+    """
+    file = config_file()
+    if not os.path.exists(file):
+        return file, ()
+    return file, tuple(name for name in _document(file) if name != TABLE)
+
+
+def _document(file: str) -> dict[str, Any]:
+    import tomllib  # 10 ms, only for those who have such a file
+
+    try:
+        with open(file, "rb") as opened:
+            return tomllib.load(opened)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        raise SettingError(file, " ".join(str(cause).split()), "a readable TOML file") from cause
 
 
 def _from_list(table: dict[str, Any], name: str, file: str) -> list[Selector]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from hcs_core.registry._discovery import merge
-from hcs_core.registry._metadata import name_of
+from hcs_core.registry._metadata import name_of, version_of
 from hcs_core.registry._scanner import Claims, Found, alias_of
 
 TYPE_CHECKING = False
@@ -64,17 +64,18 @@ def _parted(rows: Claims, hidden: set[str]) -> tuple[Claims, Claims]:
 
 
 def _without_copies(rows: Claims, counting: Claims) -> Claims:
-    """Return the rows that do not say the same again, as an editable install may."""
-    told = {(k, v, name_of(f)) for k, v, f in zip(*_columns(counting), strict=True)}
+    """Return the rows that do not say the same again, as an editable install of a version may."""
+    owners = {folder: (name_of(folder), version_of(folder)) for folder in rows.folders}
+    names = {name for name, _ in owners.values()}
+    for folder in counting.folders:
+        if folder not in owners and name_of(folder) in names:  # some versions are in a file
+            owners[folder] = name_of(folder), version_of(folder)
+    told = {(key, value, owners.get(folder)) for key, value, folder, _ in counting}
     left = Claims()
-    for position, row in enumerate(zip(*_columns(rows), strict=True)):
-        if (*row[:2], name_of(row[2])) not in told:
-            left.add(rows[position])
+    for claim in rows:
+        if (*claim[:2], owners[claim[2]]) not in told:
+            left.add(claim)
     return left
-
-
-def _columns(rows: Claims) -> tuple[list[str], list[str], list[str]]:
-    return rows.keys, rows.values, rows.folders
 
 
 def _installed(places: list[str]) -> str:

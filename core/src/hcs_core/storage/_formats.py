@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, BinaryIO, ClassVar
 
 from numpy.typing import NDArray
 
-from hcs_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError
+from hcs_core.errors import (
+    PluginConflictError,
+    PluginLoadError,
+    PluginWarning,
+    UnknownFormatError,
+)
 from hcs_core.registry import AutoRegisterMeta, Registry
 
 FORMATS: Registry[type[FileFormat]] = Registry("hcs.formats", api=1, doc="file formats")
@@ -113,11 +119,7 @@ class FormatTable:
         return None
 
     def _only(self, extension: str) -> type[FileFormat]:
-        keys = self._by_extension[extension]
-        if len(keys) > 1:
-            claims = tuple(FORMATS.info(key).value for key in keys)
-            raise PluginConflictError(FORMATS.kind, extension, claims)
-        return FORMATS[keys[0]]
+        return FORMATS[EXTENSIONS.one_of(extension, self._by_extension[extension])]
 
 
 def _keys_by_extension() -> dict[str, list[str]]:
@@ -135,5 +137,18 @@ def _keys_by_extension() -> dict[str, list[str]]:
             except (PluginLoadError, PluginConflictError):  # it breaks only itself
                 continue
             for extension in extensions:
-                known.setdefault(extension, []).append(key)
+                if extension in known and known[extension][0] in declared:
+                    _warn_of_undeclared(key, extension, known[extension][0])
+                else:
+                    known.setdefault(extension, []).append(key)
     return known
+
+
+def _warn_of_undeclared(key: str, extension: str, declared: str) -> None:
+    """Tell that a format's claim on an extension does not count against a declared one."""
+    origin, group = FORMATS.info(key).origin, f"{EXTENSIONS.kind}.v{FORMATS.api}"
+    text = (
+        f"file format {key!r} of {origin} reads {extension} too, which {declared!r} declares and "
+        f"keeps; to choose between them {origin} must declare it in {group}"
+    )
+    warnings.warn(text, PluginWarning, stacklevel=5)

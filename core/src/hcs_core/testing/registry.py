@@ -38,6 +38,9 @@ print(json.dumps([told, sorted(set(sys.modules) - started)]))
 """
 
 
+_isolated: list[IsolatedRegistry] = []  # the innermost last
+
+
 class IsolatedRegistry:
     """Where `isolated_registry` installs: a folder on the path that goes away again.
 
@@ -117,6 +120,8 @@ def isolated_registry(*distributions: str) -> Iterator[IsolatedRegistry]:
             only_seen = environment._only_seen(getattr(_discovery, name))
             stack.enter_context(mock.patch.object(_discovery, name, only_seen))
         stack.enter_context(_own_environment())
+        _isolated.append(environment)
+        stack.callback(_isolated.remove, environment)
         yield environment
 
 
@@ -154,6 +159,8 @@ def fake_distribution(
     True
     """
     with _own_state(cleared=False), _folder_on_path() as folder:
+        for isolated in _isolated[-1:]:  # seen there too
+            isolated._seen.add(normalised(name))
         write_distribution(folder, name, entry_points, files, version=version)
         invalidate_caches()
         yield folder
@@ -172,6 +179,8 @@ def write_distribution(
     See `fake_distribution`, which also puts the folder on the path.
     """
     about = folder / f"{normalised(name).replace('-', '_')}-{version}.dist-info"
+    if about.exists():
+        raise ValueError(f"{name} {version} is installed in {folder} already; say version=")
     about.mkdir(parents=True)
     (about / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
