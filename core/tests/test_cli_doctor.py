@@ -53,6 +53,12 @@ from pathlib import Path
 started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 Path(__file__).with_suffix(".pid").write_text(str(started.pid))
 """
+THREADS = """
+import threading, time
+for name, daemon in (("watcher", False), ("servant", True)):
+    threading.Thread(target=time.sleep, args=(60,), name=name, daemon=daemon).start()
+threading.Thread(target=time.sleep, args=(0.05,), name="brief").start()
+"""
 LOOKS = """
 import sys
 from pathlib import Path
@@ -72,6 +78,7 @@ while True:
 WELL = {
     "talks": TALKS + GOOD.format(key="talks"),
     "parent": PARENT + GOOD.format(key="parent"),
+    "threads": THREADS + GOOD.format(key="threads"),
     "looks": LOOKS + GOOD.format(key="looks"),
     "grows": "block = bytearray(b'x') * 60_000_000\n" + GOOD.format(key="grows"),
 }
@@ -166,7 +173,11 @@ def test_a_plugin_that_does_the_worst_is_named_with_the_reason(
     assert (finding["severity"], finding["what"]) == ("error", "broken")
     assert finding["subject"] == f"hcs.kernels:{key} of acme 1.0"
     assert finding["message"] == message
-    assert f"import toy_{key}" in finding["advice"]
+    is_import = key not in ("lacks", "wrong", "renamed")
+    assert (f"python -c 'import toy_{key}'" in finding["advice"]) == (
+        is_import and key not in ("vanishes", "crashes")
+    )
+    assert (f"import toy_{key}" in finding["advice"]) == is_import
 
 
 def test_all_other_plugins_are_well(report: dict[str, Any]):
@@ -201,6 +212,76 @@ def test_a_process_that_an_import_leaves_is_told_of_and_ended(folder: Path, repo
     assert finding["severity"] == "warning"
     assert "hcs.kernels:parent" in finding["subject"]
     assert not is_running(int((folder / "toy_parent.pid").read_text("ascii")))
+
+
+def test_a_thread_that_an_import_leaves_running_is_told_of(report: dict[str, Any]):
+    assert plugin(report, "threads")["state"] == "loaded"
+    (finding,) = [f for f in report["findings"] if f["what"] == "thread"]
+    assert finding["severity"] == "warning"
+    assert "hcs.kernels:threads" in finding["subject"]
+    assert finding["message"].endswith(": watcher"), "neither the daemon nor the brief one"
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"), [("hcs.microscope", "'hcs.microscopes'"), ("hcs.foo", "")]
+)
+def test_a_kind_that_only_the_doctor_reads_is_read_by_nobody(kind: str, meant: str, tmp_path: Path):
+    write_distribution(tmp_path, "acme", {f"{kind}.v1": {"toy": "toy:Toy"}}, {"toy.py": "Toy = 1"})
+    document = json.loads(run(tmp_path, "--json").stdout)
+    (finding,) = [f for f in document["findings"] if f["what"] == "kind"]
+    assert (finding["severity"], finding["subject"]) == ("warning", kind)
+    assert finding["message"].partition("; did you mean ")[2] == (f"{meant}?" if meant else "")
+
+
+def test_a_pair_of_kind_and_key_that_there_is_not_is_an_error(tmp_path: Path):
+    for key in ("csv", "formats:csv"):
+        done = run(tmp_path, "--kind", "storage", key)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"hcs.storage has no plugin '{key}'" in done.stderr
+        assert "memory" in done.stderr
+    assert "there is formats:csv" in run(tmp_path, "--kind", "storage", "csv").stderr
+    assert run(tmp_path, "--kind", "formats", "csv").returncode == 0
+
+
+def test_an_editable_installation_whose_folder_is_gone_is_told_of(tmp_path: Path):
+    about = write_distribution(tmp_path, "acme", {"hcs.kernels.v1": {"toy": "gone_toy:LIBRARY"}})
+    gone = tmp_path / "a b"
+    origin = {"url": gone.as_uri(), "dir_info": {"editable": True}}
+    (about / "direct_url.json").write_text(json.dumps(origin), "utf-8")
+    document = json.loads(run(tmp_path, "toy", "--json").stdout)
+    (finding,) = document["findings"]
+    assert finding["message"] == (
+        "ModuleNotFoundError: No module named 'gone_toy'; "
+        f"acme was installed from {gone}, which is not there"
+    )
+    assert finding["advice"].startswith("put that folder back, install it again, or uninstall acme")
+    gone.mkdir()
+    document = json.loads(run(tmp_path, "toy", "--json").stdout)
+    assert "installed from" not in document["findings"][0]["message"]
+
+
+def test_what_no_statement_can_import_is_not_to_be_tried(tmp_path: Path):
+    declared = {"spaced": "no module:X", "word": "class.of:X"}
+    write_distribution(tmp_path, "acme", {"hcs.kernels.v1": declared})
+    document = json.loads(run(tmp_path, "spaced", "word", "--json").stdout)
+    advices = [finding["advice"] for finding in document["findings"]]
+    assert advices == ["update or uninstall acme"] * 2
+
+
+def test_settings_are_looked_at_for_a_single_plugin_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "config.toml"
+    file.write_text("[plugin]\ndisable = ['storage:zarr']\n", "utf-8")
+    monkeypatch.setenv("HCS_CONFIG", str(file))
+    monkeypatch.setenv("HCS_PLUGINS_DISABLE", "storage:dsik")
+    done = run(tmp_path, "disk", "--json")
+    assert done.returncode == 0, done.stderr
+    selector, table = json.loads(done.stdout)["findings"]
+    assert selector["what"] == "selector"
+    assert selector["message"] == "'storage:dsik' is no plugin; did you mean 'storage:disk'?"
+    assert (table["severity"], table["what"], table["subject"]) == ("warning", "setting", str(file))
+    assert table["message"] == "nothing reads [plugin]; did you mean 'plugins'?"
 
 
 def test_a_row_has_the_documented_keys(report: dict[str, Any]):
@@ -370,6 +451,32 @@ def test_a_key_of_two_distributions_is_one_error(empty: IsolatedRegistry):
     assert "HCS_PLUGINS_PREFER=storage:toy=acme" in finding.advice
 
 
+def test_nobody_is_advised_to_prefer_another_to_the_core(empty: IsolatedRegistry):
+    empty.install("acme", {"hcs.storage.v1": {"disk": "acme:Toy"}})
+    (finding,) = found("conflict")
+    assert "HCS_PLUGINS_PREFER=storage:disk=hcs-core" in finding.advice
+
+
+@pytest.mark.parametrize("suffix", [".vx", ".V1", ".v1.0", ".v", ".1"])
+@pytest.mark.parametrize("kind", ["hcs.microscopes", "hcs.formats.extensions"])
+def test_a_group_without_a_version_is_told_that_it_has_none(
+    kind: str, suffix: str, empty: IsolatedRegistry
+):
+    empty.install("acme", {kind + suffix: {"toy": "acme:Toy"}})
+    (finding,) = found("kind")
+    assert (finding.severity, finding.subject) == ("warning", kind + suffix)
+    assert "does not end with a version" in finding.message
+    assert finding.advice.endswith(f"of acme 1.0: it may be meant to be {kind}.v1")
+    assert not found("secondary")
+
+
+def test_a_misspelt_group_without_a_version_is_told_both(empty: IsolatedRegistry):
+    empty.install("acme", {"hcs.microscope.vx": {"toy": "acme:Toy"}})
+    (finding,) = found("kind")
+    assert "does not end with a version" in finding.message
+    assert "did you mean 'hcs.microscopes'?" in finding.message
+
+
 def test_another_api_is_an_error(empty: IsolatedRegistry):
     empty.install("acme", {"hcs.storage.v2": {"toy": "acme:Toy"}})
     (finding,) = found("incompatible")
@@ -384,6 +491,15 @@ def test_a_hidden_distribution_is_told_of_with_its_plugins(empty: IsolatedRegist
     (finding,) = found("shadowed")
     assert (finding.severity, finding.subject) == ("warning", "acme")
     assert finding.message == (f"1.0 in {hidden} is hidden by 2.0 in {used}, and with it cli:old")
+
+
+@pytest.mark.parametrize("text", [" ", ",", " , ,"])
+def test_blanks_do_not_make_the_core_the_only_one(
+    text: str, empty: IsolatedRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HCS_PLUGINS_ONLY", text)
+    empty.install("acme", {"hcs.storage.v1": {"toy": "acme:Toy"}})
+    assert "toy" in {info.key for info in all_infos()}
 
 
 def test_what_a_build_has_left_is_a_copy(empty: IsolatedRegistry):

@@ -14,6 +14,7 @@ from hcs_core.cli._console import PipeConsole
 from hcs_core.errors import PluginLoadError
 from hcs_core.kernels import Kernel, KernelLibrary
 from hcs_core.plates import Evidence, IndexBuilder, Listing, PlateIndex, PlateMetadata, PlateReader
+from hcs_core.registry import PluginInfo
 
 Show = Callable[..., str]
 
@@ -57,6 +58,15 @@ class UnknownReader(TinyReader):
         return PlateMetadata(name="Tiny")
 
 
+class Libraries(dict[str, Any]):
+    """The registry of kernel libraries: all of it that a listing asks for."""
+
+    found: tuple[PluginInfo, ...] = ()
+
+    def infos(self, *, all: bool = False) -> tuple[PluginInfo, ...]:
+        return self.found if all else ()
+
+
 @pytest.fixture
 def show(capsys: pytest.CaptureFixture[str]) -> Show:
     """What a command that succeeds prints."""
@@ -80,14 +90,14 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[PlateReader]]:
 
 
 @pytest.fixture
-def libraries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def libraries(monkeypatch: pytest.MonkeyPatch) -> Libraries:
     def kernel(name: str, category: str, *frameworks: str) -> Kernel:
         targets = dict.fromkeys(frameworks, "nowhere:nothing")
         doc = f"what {name} gives [px]"
         return Kernel(name=name, category=category, doc=doc, implementations=targets)
 
     kernels = (kernel("zoom", "geometry", "numpy", "torch"), kernel("blur", "filters", "torch"))
-    known: dict[str, Any] = {"mine": KernelLibrary("mine", kernels)}
+    known = Libraries(mine=KernelLibrary("mine", kernels))
     monkeypatch.setattr("hcs_core.cli.kernels.KERNELS", known)
     return known
 
@@ -179,10 +189,22 @@ def test_without_kernels_it_says_what_brings_them(show: Show, libraries: dict[st
     assert json.loads(show("kernels", "list", "--json")) == []
 
 
+def test_kernels_that_are_switched_off_are_said_to_be_that(show: Show, libraries: Libraries):
+    libraries.clear()
+    reason = "it is switched off by the environment variable HCS_PLUGINS_DISABLE: kernels"
+    about = ("hcs.kernels", "hcs", "a:b", "hcs-gpu-kernels", "1.0")
+    libraries.found = (PluginInfo(*about, 1, state="disabled", error=reason),)
+    out = show("kernels", "list")
+    assert f"switched off: kernels:hcs of hcs-gpu-kernels 1.0 ({reason})" in out
+    assert "installed;" not in out
+    libraries.found = (PluginInfo(*about, 1, state="broken", error="no cuda"),)
+    assert "no kernels are installed" not in show("kernels", "list")
+
+
 def test_a_broken_library_hides_only_its_own_kernels(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], libraries: dict[str, Any]
 ):
-    class Half(dict[str, Any]):
+    class Half(Libraries):
         def __getitem__(self, key: str) -> Any:
             if key == "bad":
                 raise PluginLoadError("hcs.kernels", "bad", "bad 1.0", "bad[x]:LIB", "no cuda")
@@ -263,5 +285,6 @@ def test_a_reader_with_a_bug_is_one_line_of_warning(
         main(["plate", "show", str(tmp_path)])
     assert ended.value.code == 0
     assert capsys.readouterr().err == (
-        f"warning: plate reader 'broken' could not look at {tmp_path.resolve()}: a bug\n"
+        f"warning: plate reader 'broken' could not look at {tmp_path.resolve()}: "
+        "ZeroDivisionError: a bug\n"
     )

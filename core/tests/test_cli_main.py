@@ -19,6 +19,7 @@ import pytest
 from hcs_core import __version__
 from hcs_core.cli import COMMANDS, common_options, main, print_json
 from hcs_core.errors import HcsError, PlateNotFoundError, UsageError
+from hcs_core.registry import _discovery
 from hcs_core.testing import isolated_registry
 
 Hcs = Callable[..., "Ended"]
@@ -86,6 +87,22 @@ def test_help_names_the_commands(option: str, hcs: Hcs):
     assert "What is installed, what is broken and why." in ended.out
     assert hcs("plugins", option).code == 0
     assert "--json" in hcs("plugins", "list", option).out
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ()])
+def test_a_setting_that_cannot_be_read_does_not_take_the_help_away(
+    arguments: tuple[str, ...], hcs: Hcs, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HCS_PLUGINS_DISABLE", "cli:plate")
+    monkeypatch.setenv("HCS_PLUGINS_PREFER", "zarr")
+    monkeypatch.setattr(_discovery, "_current", None)
+    ended = hcs(*arguments)
+    assert ended.code == (0 if arguments else 2)
+    shown = ended.out + ended.err
+    assert "What is installed, what is broken and why." in shown
+    assert "What a plate holds." not in shown, "the other settings hold"
+    assert "warning: the environment variable HCS_PLUGINS_PREFER is 'zarr'" in ended.err
+    assert hcs("plugins", "list").code == 2, "all else tells of it"
 
 
 def test_it_says_its_version(hcs: Hcs):

@@ -259,10 +259,16 @@ def test_its_folder_has_the_mode_that_the_user_gives_to_new_folders(tmp_path: Pa
         ("HCS.new", "kernels", "kept for hcs"),
         ("polystore_napari", "kernels", "kept for hcs"),
         ("a" * 37, "kernels", "37 letters, more than 36"),
-        ("numpy", "kernels", "numpy is installed already"),
+        ("pygments", "kernels", "pygments is installed already"),
+        ("numpy", "kernels", "it needs another package of the name numpy"),
+        ("PyTest", "command", "it needs another package of the name pytest"),
+        ("importlib_metadata", "command", "another package of the name importlib-metadata"),
         ("plugins", "command", "hcs.cli 'plugins' is a plugin of hcs-core"),
         ("imagexpress", "microscope", "hcs.microscopes 'imagexpress' is a plugin of hcs-micro"),
         ("plate", "microscope", "PlateReader, as one of hcs is"),
+        ("test-foo", "microscope", "TestFooReader, which pytest takes for tests"),
+        ("tests", "microscope", "TestsReader, which pytest takes for tests"),
+        ("testbed", "microscope", "TestbedReader, which pytest takes for tests"),
     ],
 )
 @pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
@@ -277,6 +283,20 @@ def test_a_name_that_cannot_be_is_refused_with_the_reason(
     if as_json:
         assert json.loads(ended.out) == {"error": line.removeprefix("error: "), "exit_code": 2}
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_new_package_needs_is_known_whether_installed_or_not(kind: str):
+    known = _scaffold.templates()[kind].needs()
+    core = {"click", "filelock", "importlib-metadata", "numpy", "platformdirs", "pluggy", "rich"}
+    optional = {"hypothesis", "pytest", "tensorflow", "tifffile", "torch", "zarr"}
+    assert core | optional | {"hatchling", "hcs-core"} <= known
+    assert NAME[kind] not in known
+
+
+@pytest.mark.parametrize("kind", ["command", "kernels"])
+def test_a_name_of_tests_is_fine_where_no_class_is_called_by_it(kind: str, tmp_path: Path):
+    assert new("test-foo", "--kind", kind, "--folder", tmp_path).code == 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("--kind", "kernel"), ("--kind", "../command")])

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,76 @@ def test_a_terminal_shows_the_same_names(
         assert text in out
     shown = hcs("plugins", "show", "disk").out
     assert "hcs.storage:disk" in shown
-    assert shown.lstrip("\x1b[0m").startswith("plugin"), "no head"
+    assert click.unstyle(shown).startswith("plugin"), "no head"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 100, 200])
+@pytest.mark.parametrize(
+    "call", [("list", "--all"), ("show", "disk"), ("doctor", "disk")], ids=lambda call: call[0]
+)
+def test_no_terminal_is_so_narrow_that_a_word_is_cut(
+    width: int,
+    call: tuple[str, ...],
+    environment: IsolatedRegistry,
+    hcs: Hcs,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in ("acme", "zeta"):
+        environment.install(name, {"hcs.formats.v1": {"toy": f"{name}:Toy"}})
+    words = hcs("plugins", *call).out.split()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = click.unstyle(hcs("plugins", *call).out)
+    table = out if call[0] != "doctor" else out.partition("\n\n")[0]
+    known = {part for word in words for part in (word, *word.split(":"))}
+    stacked = {f"{kind}:{key}" for kind, key in pairwise(words)}
+    if call[0] != "doctor":  # which measures anew
+        assert {*table.split()} <= known | stacked
+    lines = table.splitlines()
+    assert not [line for line in lines if line.endswith(" ")]
+    long = [line for line in lines if len(line) > width]
+    assert not [line for line in long if len(line.split()) > 2], "only a single name is too long"
+
+
+def test_a_terminal_of_80_columns_goes_without_what_is_imported(
+    environment: IsolatedRegistry, hcs: Hcs, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HCS_PLUGINS_DISABLE", "formats:csv")
+    _discovery.discover()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    head, csv, *rows = click.unstyle(
+        hcs("plugins", "list", "--kind", "formats", "--all").out
+    ).splitlines()
+    assert head.split() == ["kind", "key", "distribution", "version", "state"]
+    assert csv.startswith("hcs.formats  csv")
+    assert rows[0].startswith(" " * 40), "the reason goes on below"
+    monkeypatch.setenv("COLUMNS", "40")
+    first, second, *_ = click.unstyle(hcs("plugins", "list", "--kind", "formats").out).splitlines()
+    assert first == "hcs.formats:json"
+    assert second.split()[0::2] == ["hcs-core", "declared"]
+
+
+def test_no_colour_is_used_where_the_user_wants_none(hcs: Hcs, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in hcs("plugins", "list").out
+
+
+@pytest.mark.parametrize("group", ["plugins", "kernels", "plate"])
+def test_the_help_of_a_group_says_in_whole_what_each_command_does(group: str, hcs: Hcs):
+    ended = hcs(group)
+    assert "..." not in ended.err.partition("Commands:")[2]
+    assert "Commands:" in ended.err
+
+
+def test_a_kind_that_is_switched_off_is_said_to_be_that(environment: IsolatedRegistry, hcs: Hcs):
+    environment.install("acme", {"hcs.microscopes.v1": {"toy": "acme:Toy"}})
+    ended = hcs("--no-plugins", "plugins", "list", "--kind", "microscopes")
+    assert ended.out == (
+        "all of the kind microscopes are switched off or hidden; --all lists them\n"
+    )
+    assert ended.err == ""
 
 
 def test_no_other_package_takes_the_command_that_tells_of_it(
@@ -181,11 +251,59 @@ def test_other_claims_on_a_key_are_shown_with_what_to_do(environment: IsolatedRe
     assert hcs("plugins", "show", "toy").out.count("\nalso ") == 2
 
 
+def test_nobody_is_told_to_prefer_another_package_to_the_core(
+    environment: IsolatedRegistry, hcs: Hcs
+):
+    environment.install("acme", {"hcs.formats.v1": {"csv": "acme:Csv"}})
+    (document,) = hcs("plugins", "show", "csv", "--json").json
+    advices = [document["advice"], *(other["advice"] for other in document["others"])]
+    assert len(advices) == 2
+    for advice in (*advices, hcs("plugins", "which", "csv").err):
+        assert "HCS_PLUGINS_PREFER=formats:csv=hcs-core" in advice
+
+
+def test_an_older_copy_that_declares_the_same_is_shown_as_hidden(
+    environment: IsolatedRegistry, hcs: Hcs
+):
+    hidden = environment.install("acme", TOY, FILES, version="1.0")
+    environment.install("acme", TOY, FILES, version="2.0")
+    os.utime(hidden / "METADATA", (1, 1))
+    _discovery.discover()
+    rows = hcs("plugins", "list", "--kind", "formats", "--all", "--json").json
+    told = [(row["version"], row["state"]) for row in rows if row["key"] == "toy"]
+    assert sorted(told) == [("1.0", "shadowed"), ("2.0", "declared")]
+    (document,) = hcs("plugins", "show", "toy", "--json").json
+    (other,) = document["others"]
+    assert (document["version"], other["version"]) == ("2.0", "1.0")
+
+
+def test_a_copy_of_the_same_version_is_shown_once(environment: IsolatedRegistry, hcs: Hcs):
+    about = environment.install("acme", TOY, FILES)
+    left = environment.folder / "acme.egg-info"
+    left.mkdir()
+    (left / "PKG-INFO").write_text("Name: acme\nVersion: 1.0\n", "utf-8")
+    (left / "entry_points.txt").write_bytes((about / "entry_points.txt").read_bytes())
+    os.utime(left / "PKG-INFO", (1, 1))
+    _discovery.discover()
+    rows = hcs("plugins", "list", "--kind", "formats", "--all", "--json").json
+    assert [row["state"] for row in rows if row["key"] == "toy"] == ["declared"]
+
+
+@pytest.mark.parametrize("asked", [".tif", "formats:.tif", "hcs.formats:.tiff"])
+def test_a_plugin_is_found_by_a_secondary_key(asked: str, environment: IsolatedRegistry, hcs: Hcs):
+    (document,) = hcs("plugins", "show", asked, "--json").json
+    assert (document["kind"], document["key"]) == ("hcs.formats", "tiff")
+    assert hcs("plugins", "which", asked).out == f"{document['file']}\n"
+
+
 @pytest.mark.parametrize("command", ["show", "which"])
 @pytest.mark.parametrize(
     ("key", "texts"),
     [
         ("dsk", ["did you mean 'disk'?", "available: "]),
+        ("TIFF", ["did you mean 'tiff'?"]),
+        (".TIF", ["did you mean '.tif'?"]),
+        ("Formats:tiff", ["did you mean 'formats'?"]),
         ("storage:dsk", ["hcs.storage has no plugin 'dsk'", "did you mean 'disk'?"]),
         ("omero", ["storage:omero comes with polystore-omero", "pip install"]),
         ("stroage:disk", ["no kind of plugins 'stroage'", "did you mean 'storage'?"]),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from io import BytesIO
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from hcs_core.plates import (
     PlateReader,
     open_plate,
 )
+from hcs_core.registry import PluginInfo
 
 NAME = re.compile(r"([A-Z]\d\d)_(\d+)_(\w+)\.tif")
 
@@ -91,10 +93,20 @@ class MarkedReader(ThumbnailReader):
         return None
 
 
+class Readers(dict[str, type[PlateReader]]):
+    """The registry of readers: all of it that opening a plate asks for."""
+
+    switched_off: tuple[PluginInfo, ...] = ()
+
+    def infos(self, *, all: bool = False) -> tuple[PluginInfo, ...]:
+        made = (PluginInfo("hcs.microscopes", key, "a:b", "acme", "1.0", 1) for key in self)
+        return (*made, *(self.switched_off if all else ()))
+
+
 @pytest.fixture
-def readers(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[PlateReader]]:
+def readers(monkeypatch: pytest.MonkeyPatch) -> Readers:
     """The readers that exist during a test."""
-    known: dict[str, type[PlateReader]] = {"tiny": TinyReader}
+    known = Readers(tiny=TinyReader)
     monkeypatch.setattr("hcs_core.plates._open.MICROSCOPES", known)
     return known
 
@@ -141,8 +153,90 @@ def test_a_reader_with_a_bug_does_not_stop_the_others(
     folder: Path, readers: dict[str, type[PlateReader]]
 ):
     readers["broken"] = BrokenReader
-    with pytest.warns(RuntimeWarning, match="'broken' could not look at .*: a bug"):
+    with pytest.warns(RuntimeWarning, match="'broken' .* look at .*: ZeroDivisionError: a bug"):
         assert open_plate(folder).format == "tiny"
+
+
+class LeavingReader(TinyReader):
+    """Ends the program, as a driver may that finds no licence."""
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Evidence | None:
+        sys.exit("no licence")
+
+
+class PanickingReader(TinyReader):
+    """Fails as compiled code does."""
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Evidence | None:
+        class Panic(BaseException): ...
+
+        raise Panic("index out of bounds")
+
+
+class NumberReader(TinyReader):
+    """Returns its confidence alone."""
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Any:
+        return 5
+
+
+class InterruptedReader(TinyReader):
+    """Is at work when the user presses Ctrl-C."""
+
+    @classmethod
+    def detect(cls, listing: Listing) -> Evidence | None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("reader", "reason"),
+    [
+        (LeavingReader, "SystemExit: no licence"),
+        (PanickingReader, "Panic: index out of bounds"),
+        (NumberReader, "detect must return Evidence or None, but returned an object of type int"),
+    ],
+)
+def test_a_reader_that_does_the_worst_is_one_warning_and_the_plate_opens(
+    reader: type[PlateReader], reason: str, folder: Path, readers: dict[str, type[PlateReader]]
+):
+    readers["bad"] = reader
+    with pytest.warns(RuntimeWarning) as told:
+        assert open_plate(folder).format == "tiny"
+    (warning,) = told
+    assert str(warning.message) == f"plate reader 'bad' could not look at {folder}: {reason}"
+
+
+def test_ctrl_c_in_a_reader_is_the_users(folder: Path, readers: dict[str, type[PlateReader]]):
+    readers["slow"] = InterruptedReader
+    with pytest.raises(KeyboardInterrupt):
+        open_plate(folder)
+
+
+def test_readers_that_are_switched_off_are_not_to_be_installed(tmp_path: Path, readers: Readers):
+    readers.clear()
+    reason = "it is switched off by the environment variable HCS_PLUGINS_DISABLE: microscopes"
+    about = ("hcs.microscopes", "imagexpress", "a:b", "hcs-microscopes", "1.0")
+    readers.switched_off = (PluginInfo(*about, 1, state="disabled", error=reason),)
+    with pytest.raises(NotAPlateError) as raised:
+        open_plate(tmp_path)
+    message = str(raised.value)
+    assert f"switched off: imagexpress of hcs-microscopes 1.0 ({reason})" in message
+    assert "install it" not in message
+
+
+def test_how_a_reader_is_named_is_said_for_python_and_the_command_line(
+    folder: Path, tmp_path: Path, readers: dict[str, type[PlateReader]]
+):
+    readers["imagexpress"] = MarkedReader
+    (tmp_path / "other").mkdir()
+    with pytest.raises(NotAPlateError, match="format in Python, --format on the command line"):
+        open_plate(tmp_path / "other")
+    readers["bold"] = BoldReader
+    with pytest.raises(AmbiguousPlateError, match=r"the one you mean: format in Python, --format"):
+        open_plate(folder)
 
 
 def test_a_folder_of_other_files_is_no_plate(tmp_path: Path, readers: dict[str, type[PlateReader]]):
@@ -181,7 +275,7 @@ def test_only_without_a_reader_of_ours_it_says_what_to_install(
         open_plate(tmp_path)
     assert str(raised.value).endswith(
         "Check the folder (imagexpress looks for a file called MARK), "
-        "or name the reader with format="
+        "or name the reader: format in Python, --format on the command line"
     )
 
 

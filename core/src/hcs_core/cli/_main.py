@@ -53,12 +53,33 @@ class _Commands(click.Group):
             return plugins
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [
-            (name, _SUMMARIES.get(name, f"from {COMMANDS.info(name).distribution}"))
-            for name in COMMANDS
-        ]
+        try:
+            rows = _command_rows()
+        except SettingError as cause:  # no reason to say nothing of the commands
+            _tell(f"warning: {cause}")
+            rows = _command_rows_without_faults()
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _command_rows() -> list[tuple[str, str]]:
+    """Return the names of the commands, and what each does."""
+    return [
+        (name, _SUMMARIES.get(name, f"from {COMMANDS.info(name).distribution}"))
+        for name in COMMANDS
+    ]
+
+
+def _command_rows_without_faults() -> list[tuple[str, str]]:
+    """Return the same, with the settings put aside that cannot be read."""
+    from hcs_core.cli._plugin_settings import readable_settings
+
+    before = _discovery._current
+    try:
+        with readable_settings():
+            return _command_rows()
+    finally:
+        _discovery._current = before
 
 
 def _without_plugins(_: click.Context, __: click.Parameter, value: bool) -> None:

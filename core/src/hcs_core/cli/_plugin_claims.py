@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from hcs_core.errors import UnknownPluginError, UsageError, listed, near
 from hcs_core.registry import PluginInfo, all_infos, kinds
+from hcs_core.registry._discovery import current
 
 if TYPE_CHECKING:
     from hcs_core.registry._discovery import Discovery
 
+CORE = "hcs-core"
 USABLE = ("declared", "loaded")
 
 # The one that counts comes first.
@@ -36,34 +38,71 @@ def kind_named(asked: str) -> str:
             return kind
     names = (*map(short, known), *known)
     raise UsageError(
-        f"there is no kind of plugins {asked!r}{near(asked, names)} "
+        f"there is no kind of plugins {asked!r}{near_in_any_case(asked, names)} "
         f"(available: {listed(known)}); pick one of these"
     )
 
 
-def claims_on(asked: str) -> list[list[PluginInfo]]:
-    """Return what is declared under ``key`` or ``kind:key``, by kind.
+def near_in_any_case(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` as `near` does, also for ``X``."""
+    from difflib import get_close_matches  # 2 ms, only when something went wrong
 
-    Of each kind the claim that counts comes first; none is imported.
+    names = tuple(known)
+    told = near(name, names)
+    if not told:
+        by_fold = {known.casefold(): known for known in reversed(names)}
+        (close,) = get_close_matches(name.casefold(), by_fold, n=1) or [""]
+        told = f"; did you mean {by_fold[close]!r}?" if close else ""
+    return told
+
+
+def claims_on(asked: str, kind: str = "") -> list[list[PluginInfo]]:
+    """Return what is declared under ``key`` or ``kind:key``, by kind and key.
+
+    The claim that counts comes first; none is imported. Where no plugin has that key, the
+    plugins are returned that have it as a secondary one, such as ``.tif``.
+
+    Parameters
+    ----------
+    asked : str
+        What the user has typed.
+    kind : str
+        The kind that they must be of, if any.
 
     Raises
     ------
     UnknownPluginError
         If there is none.
     """
-    infos = all_infos(all=True)
+    infos = [info for info in all_infos(all=True) if kind in ("", info.kind)]
     key = asked
     if ":" in asked and not any(info.key == asked for info in infos):
         named, _, key = asked.partition(":")
-        kind = kind_named(named)
-        infos = tuple(info for info in infos if info.kind == kind)
-    found: dict[str, list[PluginInfo]] = {}
+        of = kind_named(named)
+        if kind not in ("", of):  # asked for both --kind storage and formats:csv
+            raise _unknown(asked, kind, infos)
+        infos = [info for info in infos if info.kind == of]
+        kind = of
+    found: dict[tuple[str, str], list[PluginInfo]] = {}
+    keys = {(info.kind, key) for info in infos if info.key == key} or _having(key, infos)
     for info in infos:
-        if info.key == key:
-            found.setdefault(info.kind, []).append(info)
+        if (info.kind, info.key) in keys:
+            found.setdefault((info.kind, info.key), []).append(info)
     if not found:
-        raise _unknown(key, kind if key != asked else "hcs", infos)
+        raise _unknown(key, kind or "hcs", infos)
     return [sorted(claims, key=lambda info: _ORDER.index(info.state)) for claims in found.values()]
+
+
+def _having(name: str, infos: Iterable[PluginInfo]) -> set[tuple[str, str]]:
+    """Return kind and key of the plugins with a secondary key."""
+    having = {
+        (info.kind.rpartition(".")[0], info.value, info.location)
+        for info in secondary_infos(current())
+        if info.key == name
+    }
+    return {
+        (info.kind, info.key) for info in infos if (info.kind, info.value, info.location) in having
+    }
 
 
 def secondary_infos(discovery: Discovery) -> Iterator[PluginInfo]:
@@ -77,12 +116,21 @@ def secondary_infos(discovery: Discovery) -> Iterator[PluginInfo]:
             yield from Table(kind, None, discovery).infos()
 
 
-def advice_on(info: PluginInfo) -> str:
-    """Return what a user can do about the state of a plugin, nothing where all is well."""
+def advice_on(info: PluginInfo, among: Iterable[PluginInfo] = ()) -> str:
+    """Return what a user can do about the state of a plugin, nothing where all is well.
+
+    Parameters
+    ----------
+    info : PluginInfo
+        The plugin.
+    among : iterable of PluginInfo
+        All that claims its key: nobody is told to prefer another one to the core's own.
+    """
     name = info.distribution or info.origin
     if info.state == "broken":
         return f"update or uninstall {name}; the others are not affected"
     if info.state == "conflict":
+        name = CORE if any(other.distribution == CORE for other in among) else name
         choice = f"HCS_PLUGINS_PREFER={short(info.kind)}:{info.key}={name}"
         return f"uninstall all but one, or choose: {choice}"
     if info.state == "incompatible" and not info.api:
@@ -98,11 +146,26 @@ def advice_on(info: PluginInfo) -> str:
     return ""
 
 
+def switched_off(infos: Iterable[PluginInfo]) -> str:
+    """Return which of the plugins the user has switched off, and how; nothing if none is."""
+    off = [info for info in infos if info.state == "disabled"]
+    return (
+        listed([f"{short(i.kind)}:{i.key} of {i.origin} ({i.error})" for i in off]) if off else ""
+    )
+
+
 def _unknown(key: str, kind: str, infos: Iterable[PluginInfo]) -> UnknownPluginError:
     from hcs_core.registry._known import ADDON_OF, install_hint
 
+    keys = tuple(sorted({info.key for info in infos}))
     hint = ""
+    if not near(key, keys):
+        secondary = {info.key for info in secondary_infos(current())} if key[:1] == "." else ()
+        hint = near_in_any_case(key, (*keys, *secondary)).removeprefix("; ")
     for (of_kind, of_key), addon in ADDON_OF.items():
         if of_key == key and kind in ("hcs", of_kind):
             hint = f"{short(of_kind)}:{key} comes with {addon}; {install_hint(addon)}"
-    return UnknownPluginError(kind, key, tuple(sorted({info.key for info in infos})), hint)
+    elsewhere = sorted({short(i.kind) for i in all_infos(all=True) if i.key == key})
+    if elsewhere:  # else it would have been found without the kind
+        hint = f"there is {listed([f'{other}:{key}' for other in elsewhere])}"
+    return UnknownPluginError(kind, key, keys, hint)

@@ -12,8 +12,8 @@ import click
 
 from hcs_core.cli._output import print_json
 from hcs_core.cli._plugin_claims import USABLE, advice_on, claims_on, secondary_infos, short
-from hcs_core.cli._plugin_places import module_file
-from hcs_core.cli._plugin_table import print_table
+from hcs_core.cli._plugin_places import missing_source, module_file
+from hcs_core.cli._plugin_table import print_pairs
 from hcs_core.registry import PluginInfo
 from hcs_core.registry._discovery import current
 
@@ -27,12 +27,12 @@ def show_plugins(key: str, *, as_json: bool) -> None:
     for number, document in enumerate(documents):
         if number:
             click.echo()
-        print_table(("", ""), _lines(document))
+        print_pairs(_lines(document))
 
 
 def print_files(key: str, *, as_json: bool) -> None:
     """Print the file of each plugin under a key; end with 1 if one cannot be used."""
-    documents = [_provider(claims[0]) for claims in claims_on(key)]
+    documents = [_provider(claims) for claims in claims_on(key)]
     if as_json:
         print_json(documents)
     for document in documents:
@@ -45,13 +45,14 @@ def print_files(key: str, *, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _provider(info: PluginInfo) -> dict[str, Any]:
+def _provider(claims: list[PluginInfo]) -> dict[str, Any]:
     """Return the file of a plugin, or why it cannot be used."""
+    info = claims[0]
     file, error = _file(info), None
     if info.state not in USABLE:
-        error = f"{info.state}: {info.error}; {advice_on(info)}"
+        error = f"{info.state}: {info.error}; {advice_on(info, claims)}"
     elif file is None:
-        error = f"there is no module {_module(info)}; update or uninstall {info.origin}"
+        error = f"{_no_module(info)}; update or uninstall {info.origin}"
     about = {"kind": info.kind, "key": info.key, "state": info.state}
     return about | {"file": file, "error": error}
 
@@ -68,12 +69,19 @@ def _document(claims: list[PluginInfo]) -> dict[str, Any]:
         "summary": about["Summary"],
         "home_page": about["Home-page"] or next(iter(urls), None),
         "requires": about.get_all("Requires-Dist", []),
-        "advice": advice_on(info) or None,
+        "advice": advice_on(info, claims) or None,
         "others": [
-            other.as_dict() | {"location": other.location or None, "advice": advice_on(other)}
+            other.as_dict()
+            | {"location": other.location or None, "advice": advice_on(other, claims)}
             for other in others
         ],
     }
+
+
+def _no_module(info: PluginInfo) -> str:
+    gone = missing_source(info.location)
+    reason = f": it was installed from {gone}, which is not there" if gone else ""
+    return f"there is no module {_module(info)}{reason}"
 
 
 def _group(info: PluginInfo) -> str:

@@ -50,22 +50,21 @@ def _examined(
         probes = probe_all(usable, timeout_s=timeout_s, tell=tell)
     found = [*findings.of_settings(unreadable), *findings.of_states(infos)]
     found += findings.of_probes(probes)
+    found += findings.of_selection(all_infos(all=True), discovery)
+    found += findings.of_unread_tables()
     if not keys and kind is None:
         found += findings.of_distributions(infos, discovery)
-        found += findings.of_selection(infos, discovery)
         found += findings.of_names(infos, discovery, probes)
     return _document(_rows(infos, probes), found, _described(discovery))
 
 
 def _asked(keys: Sequence[str], kind: str | None) -> list[PluginInfo]:
     """Return all plugins, or those under these keys and of this kind."""
-    if keys:
-        named = (info for key in keys for claims in claims_on(key) for info in claims)
-        infos = list(dict.fromkeys(named))
-    else:
-        infos = list(all_infos(all=True))
-    name = None if kind is None else kind_named(kind)
-    return [info for info in infos if name in (None, info.kind)]
+    name = "" if kind is None else kind_named(kind)
+    if not keys:
+        return [info for info in all_infos(all=True) if name in ("", info.kind)]
+    named = (info for key in keys for claims in claims_on(key, name) for info in claims)
+    return list(dict.fromkeys(named))
 
 
 @contextmanager
@@ -146,7 +145,7 @@ def _print(document: dict[str, Any]) -> None:
         )
         for row in document["plugins"]
     ]
-    print_table(titles, rows)
+    print_table(titles, rows, spare=("version", "memory"))
     lines = [_line(finding) for finding in document["findings"]]
     click.echo("\n".join(["", *lines, *[""] * bool(lines), *_summary(document)]))
 

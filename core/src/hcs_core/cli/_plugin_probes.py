@@ -46,6 +46,10 @@ class Probe:
         The hooks, with the module that declares each.
     left_running : bool
         Whether a process that the import started outlived it.
+    is_imported : bool
+        Whether the import of its module was completed.
+    threads : tuple of str
+        The threads that the import left running, and that a program waits for.
     """
 
     info: PluginInfo
@@ -56,6 +60,8 @@ class Probe:
     kinds: tuple[str, ...] = ()
     hooks: Mapping[str, str] = field(default_factory=dict)
     left_running: bool = False
+    is_imported: bool = False
+    threads: tuple[str, ...] = ()
 
 
 def probe_all(
@@ -172,6 +178,8 @@ class _Child:
             tuple(result["kinds"]),
             result["hooks"],
             left_running,
+            result["is_imported"],
+            tuple(result["threads"]),
         )
 
 

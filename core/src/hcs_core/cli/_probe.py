@@ -21,6 +21,9 @@ ROOM_OF = {
     "hcs.storage": "hcs_core.storage",
 }
 
+# How long a thread may take that an import starts and does not wait for.
+_GRACE_S = 0.3
+
 
 def main() -> None:
     """Import the plugin that the arguments name, write a JSON document, and end at once."""
@@ -29,9 +32,12 @@ def main() -> None:
     process = os.getpid()
     _end_without_doctor(float(limit_s))
     result = _imported(value.partition(":")[0])
-    result["error"] = result["error"] or _refusal(kind, key, int(api), others)
+    result["threads"] = _threads()
+    result["error"] = result["error"] or _failure_of([*filter(None, [ROOM_OF.get(kind)]), *others])
+    result |= _known()
+    result["error"] = result["error"] or _refusal(kind, key, int(api))
     if os.getpid() == process:  # a plugin that forks comes here twice
-        _write(target, result | _known())
+        _write(target, result)
     os._exit(0)  # what it has left running, or registered for the end, is not waited for
 
 
@@ -55,10 +61,34 @@ def _imported(module: str) -> dict[str, object]:
     grown = None if memory is None else ((_peak_bytes() or memory) - memory) / 1e6
     return {
         "error": error,
+        "is_imported": not error,
         "import_ms": round(seconds * 1000, 1),
         "memory_mb": None if grown is None else round(grown, 1),
         "modules": len(sys.modules) - modules,
     }
+
+
+def _threads() -> list[str]:
+    """Return the names of what still runs, and keeps a program from ending, a moment later."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    ends, names = perf_counter() + _GRACE_S, []
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join(max(0.0, ends - perf_counter()))
+            names += [thread.name] * thread.is_alive()
+    return names
+
+
+def _failure_of(modules: list[str]) -> str:
+    """Import what reads the plugin; return why that failed, or nothing."""
+    try:
+        for module in modules:
+            __import__(module)
+    except BaseException as cause:  # noqa: BLE001 - foreign code; what it raises is the result
+        return _line(cause)
+    return ""
 
 
 def _peak_bytes() -> int | None:
@@ -83,14 +113,12 @@ def _peak_of_rusage() -> int | None:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
-def _refusal(kind: str, key: str, api: int, others: list[str]) -> str:
-    """Return why the registry refuses the plugin, or nothing; other modules are imported first."""
+def _refusal(kind: str, key: str, api: int) -> str:
+    """Return why the registry refuses the plugin, or nothing."""
     from hcs_core.errors import PluginLoadError
     from hcs_core.registry import Registry, registries
 
     try:
-        for module in (*filter(None, [ROOM_OF.get(kind)]), *others):
-            __import__(module)
         made = registries()  # of an addon whose kind nobody here has made, only the import tells
         plugin = (made[kind] if kind in made else Registry(kind, api=api))[key]
         return _refusal_of_observer(key, plugin) if kind == "hcs.hooks" else ""
@@ -116,7 +144,10 @@ def _refusal_of_observer(key: str, function: object) -> str:
 
 
 def _known() -> dict[str, object]:
-    """Return the kinds that what has been imported declares, and the hooks with their modules."""
+    """Return the kinds that what has been imported declares, and the hooks with their modules.
+
+    Asked before a registry is made here for a kind that nobody else reads.
+    """
     from hcs_core.registry import hooks, registries
 
     return {

@@ -16,9 +16,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import requires
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -68,21 +70,45 @@ class Template(NamedTuple):
             if (self.folder / file).is_file() and not _is_left_over(file)
         }
 
+    def about(self) -> dict[str, Any]:
+        """Return what its pyproject.toml says."""
+        return tomllib.loads(self.texts()["pyproject.toml"])
+
     def registry(self) -> str:
         """Return the kind of plugin that it declares first, as registries are called."""
-        project = tomllib.loads(self.texts()["pyproject.toml"])["project"]
-        return str(next(iter(project["entry-points"]))).rpartition(".v")[0]
+        groups = self.about()["project"]["entry-points"]
+        return str(next(iter(groups))).rpartition(".v")[0]
+
+    def needs(self) -> set[str]:
+        """Return the distributions that a new package needs, for its build and tests too."""
+        about = self.about()
+        project = about["project"]
+        requirements = [
+            *about.get("build-system", {}).get("requires", ()),
+            *project.get("dependencies", ()),
+            *chain(*project.get("optional-dependencies", {}).values()),
+            *(requires("hcs-core") or ()),
+        ]
+        return {_required(requirement) for requirement in requirements}
 
     def named(self, names: Names) -> dict[str, str]:
         """Return the text of each file of a new package."""
         texts = self.texts().items()
         return {self._put(names, file): self._put(names, text) for file, text in texts}
 
-    def taken_by(self, names: Names) -> set[str]:
-        """Return words that the class of a new package would share with what it imports."""
-        words = set(re.findall(r"\w+", " ".join(self.texts().values())))
-        replaced = {word for word in words if self.names.class_ in word}
-        return {self._put(names, word) for word in replaced} & (words - replaced)
+    def classes(self, names: Names) -> dict[str, str]:
+        """Return what the classes of a new package are called, by their names here."""
+        return {word: self._put(names, word) for word in self._words() if self._is_own(word)}
+
+    def foreign_words(self) -> set[str]:
+        """Return the words that stay as they are: what it imports among them."""
+        return {word for word in self._words() if not self._is_own(word)}
+
+    def _words(self) -> set[str]:
+        return set(re.findall(r"\w+", " ".join(self.texts().values())))
+
+    def _is_own(self, word: str) -> bool:
+        return self.names.class_ in word
 
     def _put(self, names: Names, text: str) -> str:
         # No name contains another: each has separators, or capitals, that the others lack.
@@ -164,14 +190,14 @@ def _problem_with_name(name: str, names: Names, template: Template) -> str | Non
             f"{name!r} is no name for a package; use letters, digits and dashes, such as our-scope"
         )
     reason = (
-        _problem_with_module(names)
+        _problem_with_module(template, names)
         or _problem_with_key(template.registry(), names)
         or _problem_with_class(template, names)
     )
     return reason and f"the package cannot be called {name!r}: {reason}; choose another name"
 
 
-def _problem_with_module(names: Names) -> str | None:
+def _problem_with_module(template: Template, names: Names) -> str | None:
     distribution, module = names.distribution, names.module
     if len(distribution) > _LONGEST_NAME:
         return f"it has {len(distribution)} letters, more than {_LONGEST_NAME}"
@@ -183,6 +209,8 @@ def _problem_with_module(names: Names) -> str | None:
         return f"{module} is a module of Python's own library"
     if distribution in {"hcs", *ADDON_OF.values()} or distribution.startswith("hcs-"):
         return "that name is kept for hcs itself"
+    if distribution in template.needs():
+        return f"it needs another package of the name {distribution}"
     found = find_spec(module)
     if found is not None and found.origin is not None:
         return f"{module} is installed already, in {found.origin}"
@@ -198,8 +226,19 @@ def _problem_with_key(registry: str, names: Names) -> str | None:
 
 
 def _problem_with_class(template: Template, names: Names) -> str | None:
-    taken = template.taken_by(names)
-    return f"its class would be called {min(taken)}, as one of hcs is" if taken else None
+    classes = template.classes(names)
+    taken = template.foreign_words().intersection(classes.values())
+    if taken:
+        return f"its class would be called {min(taken)}, as one of hcs is"
+    # pytest collects whatever a module of tests has by such a name.
+    tests = [new for old, new in classes.items() if _is_test(new) and not _is_test(old)]
+    if tests:
+        return f"its class would be called {min(tests)}, which pytest takes for tests"
+    return None
+
+
+def _is_test(class_: str) -> bool:
+    return class_.startswith("Test")
 
 
 def _problem_with_place(folder: Path) -> str | None:
@@ -212,6 +251,12 @@ def _problem_with_place(folder: Path) -> str | None:
             "choose another name, or another place with --folder"
         )
     return None
+
+
+def _required(requirement: str) -> str:
+    """Return the name of the distribution in a requirement such as ``NumPy>=2.1; ...``."""
+    found = re.match(r"[-_.A-Za-z0-9]+", requirement)
+    return Names.of(found[0]).distribution if found else requirement
 
 
 @contextmanager

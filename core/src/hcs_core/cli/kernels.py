@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from hcs_core.cli._group import Group
 from hcs_core.cli._output import common_options, print_json, stderr, stdout
-from hcs_core.errors import PluginLoadError
+from hcs_core.cli._plugin_claims import switched_off
+from hcs_core.errors import PluginConflictError, PluginLoadError
 from hcs_core.kernels import KERNELS
 
 
-@click.group()
+@click.group(cls=Group)
 def kernels() -> None:
     """The image-processing kernels that are installed."""
 
@@ -25,7 +27,7 @@ def list_(as_json: bool) -> None:
         print_json([{key: row[key] for key in _JSON_KEYS} for row in rows])
         return
     if not rows:
-        click.echo("no kernels are installed; hcs-gpu-kernels brings the library hcs")
+        click.echo(_why_none())
         return
     _print_table(rows)
 
@@ -42,7 +44,10 @@ def _rows() -> list[dict[str, Any]]:
     for library in KERNELS:
         try:
             catalogue = KERNELS[library].kernels
-        except PluginLoadError as cause:  # a broken library hides only its own kernels
+        except (
+            PluginLoadError,
+            PluginConflictError,
+        ) as cause:  # a broken library hides only its own kernels
             console = stderr()
             console.print("warning: ", style="yellow", end="")
             console.print(str(cause), soft_wrap=True)
@@ -58,6 +63,16 @@ def _rows() -> list[dict[str, Any]]:
             for kernel in sorted(catalogue, key=lambda kernel: (kernel.category, kernel.name))
         ]
     return rows
+
+
+def _why_none() -> str:
+    infos = KERNELS.infos(all=True)
+    off = switched_off(infos)
+    if off:
+        return f"no kernels: what is installed is switched off: {off}"
+    if infos:
+        return "no kernels: no library that is installed has any, or can be used"
+    return "no kernels are installed; hcs-gpu-kernels brings the library hcs"
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

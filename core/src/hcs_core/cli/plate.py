@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from hcs_core.cli._group import Group
 from hcs_core.cli._output import common_options, print_json, stdout
 from hcs_core.plates import Plate, open_plate
 
 
-@click.group()
+@click.group(cls=Group)
 def plate() -> None:
     """What a plate holds."""
 

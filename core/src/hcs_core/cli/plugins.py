@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
+from hcs_core.cli._group import Group
 from hcs_core.cli._output import common_options, print_json
-from hcs_core.cli._plugin_claims import kind_named
 from hcs_core.registry import PluginInfo, all_infos
 from hcs_core.registry._discovery import HIDDEN
 
 
-@click.group()
+@click.group(cls=Group)
 def plugins() -> None:
     """What is installed, what is broken and why."""
 
@@ -21,7 +21,7 @@ def plugins() -> None:
 @common_options
 def list_(kind: str | None, with_hidden: bool, as_json: bool) -> None:
     """List every plugin; none is imported."""
-    name = None if kind is None else kind_named(kind)
+    name = None if kind is None else _kind_named(kind)
     every = [info for info in all_infos(all=True) if name in (None, info.kind)]
     shown = [info for info in every if with_hidden or info.state not in HIDDEN]
     if as_json:
@@ -29,11 +29,13 @@ def list_(kind: str | None, with_hidden: bool, as_json: bool) -> None:
         return
     if shown:
         _print_table(shown)
-    else:
+    elif not every:
         click.echo(f"no plugin of the kind {kind} is installed")
-    if len(every) > len(shown):
-        count = len(every) - len(shown)
-        click.echo(f"{count} more are switched off or hidden; --all lists them", err=True)
+    hidden = len(every) - len(shown)
+    if hidden and shown:
+        click.echo(f"{hidden} more are switched off or hidden; --all lists them", err=True)
+    elif hidden:
+        click.echo(f"all of the kind {kind} are switched off or hidden; --all lists them")
 
 
 @plugins.command()
@@ -87,6 +89,12 @@ def refresh(as_json: bool) -> None:
     refresh_plugins(as_json=as_json)
 
 
+def _kind_named(asked: str) -> str:
+    from hcs_core.cli._plugin_claims import kind_named  # 1 ms, which a plain list does not need
+
+    return kind_named(asked)
+
+
 def _print_table(found: list[PluginInfo]) -> None:
     from hcs_core.cli._plugin_table import print_table
 
@@ -98,7 +106,8 @@ def _print_table(found: list[PluginInfo]) -> None:
         )
         for info in found
     ]
-    print_table(("kind", "key", "distribution", "version", "state", "value"), rows)
+    titles = ("kind", "key", "distribution", "version", "state", "value")
+    print_table(titles, rows, text="state", spare=("value",))
 
 
 @plugins.command()

@@ -13,12 +13,16 @@ from hcs_core.errors import (
     NotAPlateError,
     PlateNotFoundError,
     listed,
+    one_line,
 )
 from hcs_core.plates._hooks import PLATE_OPENED
 from hcs_core.plates._listing import Listing
 from hcs_core.plates._plate import Plate
 from hcs_core.plates._reader import MICROSCOPES, Evidence, PlateReader
 from hcs_core.registry._known import ADDON_OF, install_hint
+
+# What users of Python and of the command line write.
+_NAMED = "format in Python, --format on the command line"
 
 # Two readers this close are equally sure; which one is right is for the user to say.
 _MARGIN = 0.1
@@ -78,7 +82,7 @@ def _detect(listing: Listing) -> type[PlateReader]:
     close = [item for item in found if found[0][0] - item[0] < _MARGIN]
     if len(close) > 1:
         candidates = tuple(f"{key}: {evidence.reason}" for _, key, evidence in close)
-        advice = "name the one you mean with format="
+        advice = f"name the one you mean: {_NAMED}"
         raise AmbiguousPlateError(str(listing.root), candidates, advice)
     return MICROSCOPES[found[0][1]]
 
@@ -86,11 +90,20 @@ def _detect(listing: Listing) -> type[PlateReader]:
 def _ask(key: str, listing: Listing) -> Evidence | None:
     """Return what one reader sees; a broken one sees nothing and does not stop the others."""
     try:
-        return MICROSCOPES[key].detect(listing)
-    except Exception as cause:  # noqa: BLE001 - a reader is foreign code, and is named
-        text = f"plate reader {key!r} could not look at {listing.root}: {cause}"
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
-        return None
+        evidence: object = MICROSCOPES[key].detect(listing)
+    except KeyboardInterrupt:
+        raise
+    # A reader is foreign code: sys.exit() and a panic of compiled code are its own affair too.
+    except BaseException as cause:  # noqa: BLE001
+        reason = str(cause) if isinstance(cause, HcsError) else one_line(cause)
+    else:
+        if evidence is None or isinstance(evidence, Evidence):
+            return evidence
+        wanted = "detect must return Evidence or None"
+        reason = f"{wanted}, but returned an object of type {type(evidence).__name__}"
+    text = f"plate reader {key!r} could not look at {listing.root}: {reason}"
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
+    return None
 
 
 def _found(listing: Listing) -> str:
@@ -114,17 +127,34 @@ def _count(number: int, noun: str) -> str:
 
 def _advice() -> str:
     """Return what to do about a folder that no reader knows."""
+    return ". ".join(filter(None, [_advice_on_readers(), _advice_on_settings()]))
+
+
+def _advice_on_settings() -> str:
+    """Return which readers are not asked because the user has switched them off."""
+    off: dict[str, list[str]] = {}
+    for info in MICROSCOPES.infos(all=True):
+        if info.state == "disabled":
+            off.setdefault(str(info.error), []).append(f"{info.key} of {info.origin}")
+    told = "; ".join(f"{listed(names)} ({reason})" for reason, names in off.items())
+    return f"Readers that are installed are switched off: {told}" if told else ""
+
+
+def _advice_on_readers() -> str:
     ours = {key: addon for (kind, key), addon in ADDON_OF.items() if kind == "hcs.microscopes"}
-    if not any(key in MICROSCOPES for key in ours):
+    installed = {info.key for info in MICROSCOPES.infos(all=True)} | {*MICROSCOPES}
+    if not any(key in installed for key in ours):
         addon = next(iter(ours.values()))
         return f"Check the folder, or for the readers of {addon} {install_hint(addon)}"
+    if not MICROSCOPES:
+        return "Check the folder"
     wanted: list[str] = []
     for key in MICROSCOPES:
         with suppress(HcsError):  # one that cannot be loaded was named when it was asked
             looks_for = _looks_for(MICROSCOPES[key])
             wanted += [f"{key} looks for {looks_for}"] if looks_for else []
     known = f" ({'; '.join(wanted)})" if wanted else ""
-    return f"Check the folder{known}, or name the reader with format="
+    return f"Check the folder{known}, or name the reader: {_NAMED}"
 
 
 def _looks_for(reader_class: type[PlateReader]) -> str:
