@@ -136,7 +136,7 @@ def test_an_unknown_kind_says_which_there_are(
 
 
 def test_a_kind_without_plugins_is_no_error(show: Show, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("hcs_core.cli.plugins.all_infos", lambda **_: ())
+    monkeypatch.setattr("hcs_core.cli._plugin_list.all_infos", lambda **_: ())
     assert show("plugins", "list", "--kind", "kernels").count("\n") == 1
     assert json.loads(show("plugins", "list", "--kind", "kernels", "--json")) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -18,7 +19,7 @@ from hcs_core.cli._plugin_places import module_file
 from hcs_core.registry import _discovery
 from hcs_core.registry._discovery import INDEX, ONLY
 from hcs_core.registry._index import Index, rebuild_index
-from hcs_core.testing import isolated_registry
+from hcs_core.testing import fake_distribution, isolated_registry
 from hcs_core.testing.registry import IsolatedRegistry
 
 Hcs = Callable[..., "Ended"]
@@ -475,3 +476,57 @@ def test_what_was_said_of_plugins_is_put_back_however_a_call_ends(
     assert seen == (["dist:hcs-core"] if arguments == ["see"] else [])
     assert os.environ.get(ONLY) == before
     assert _discovery._current is found
+
+
+def test_a_plain_listing_for_scripts_needs_no_click_and_says_the_same():
+    script = """
+import contextlib, io, json, sys
+from hcs_core.cli import main
+def told(*words):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main(words)
+    return json.loads(out.getvalue())
+fast = told("plugins", "list", "--json")
+assert not {"click", "rich", "typing_extensions"} & set(sys.modules)
+assert fast and all(len(row) == 8 for row in fast)
+slow = told("plugins", "list", "--json", "--debug")
+assert "click" in sys.modules
+assert fast == slow
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_listing_that_cannot_be_made_is_told_as_everywhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HCS_PLUGINS_DISABLE", ":x")
+    monkeypatch.setattr("hcs_core.registry._discovery._current", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["plugins", "list", "--json"])
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert printed.err.startswith("error: the environment variable HCS_PLUGINS_DISABLE")
+    assert json.loads(printed.out)["exit_code"] == 2
+
+
+def test_what_a_plugin_prints_is_no_part_of_the_document(capsys: pytest.CaptureFixture[str]):
+    source = """
+print("HELLO from import")
+import click
+from hcs_core.cli import common_options, print_json
+@click.command()
+@common_options
+def tell(as_json):
+    print("and from the command")
+    print_json({"told": as_json})
+"""
+    points = {"hcs.cli.v1": {"tell": "acme_prints:tell"}}
+    with fake_distribution("acme", points, {"acme_prints.py": source}):
+        with pytest.raises(SystemExit):
+            main(["tell", "--json"])
+        printed = capsys.readouterr()
+        assert json.loads(printed.out) == {"told": True}
+        assert printed.err == "HELLO from import\nand from the command\n"
+        with pytest.raises(SystemExit):
+            main(["tell"])
+        assert capsys.readouterr().out.startswith("and from the command\n")

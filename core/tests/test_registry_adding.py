@@ -329,9 +329,7 @@ def test_a_key_is_a_text(key, things):
     [(3, 1), ("", 1), ("a b", 1), ("acme.x.v1", 1), ("hcs.x", "1"), ("hcs.x", True), ("hcs.x", 0)],
 )
 def test_a_registry_has_a_kind_and_an_api(kind, api):
-    with pytest.raises(
-        TypeError, match=r"has a kind such as .acme\.filters. and an API"
-    ):
+    with pytest.raises(TypeError, match=r"has a kind such as .acme\.filters. and an API"):
         Registry(kind, api=api)
 
 

@@ -6,13 +6,14 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import NoReturn
 
 import click
 
 from hcs_core._version import __version__
-from hcs_core.cli._output import DEBUG, JSON, fail_json
+from hcs_core.cli._output import DEBUG, JSON, fail_json, only_documents
 from hcs_core.errors import HcsError, PluginConflictError, SettingError
 from hcs_core.registry import Registry, _discovery
 from hcs_core.registry._discovery import ONLY
@@ -104,11 +105,15 @@ def hcs() -> None:
     """Turn plates from high-content screening microscopes into images, objects and tables."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: list[str]) -> NoReturn:
     """Run the command line and end the process with its exit code."""
     _prepare_streams()
-    with _one_line_warnings(), _plugins_as_before():
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    with ExitStack() as stack:
+        stack.enter_context(_one_line_warnings())
+        stack.enter_context(_plugins_as_before())
+        if "--json" in arguments:
+            stack.enter_context(only_documents())
+        code = _run(arguments)
     sys.exit(code)
 
 

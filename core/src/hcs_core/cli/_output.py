@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -36,13 +37,31 @@ def common_options(command: F) -> F:
     )(command)
 
 
+_documents: IO[str] | None = None  # where documents go while nothing else may
+
+
+@contextmanager
+def only_documents() -> Iterator[None]:
+    """Let nothing but documents get on standard output.
+
+    What a plugin prints when it is imported, and a kernel when it runs, goes to standard
+    error.
+    """
+    global _documents
+    before, _documents, sys.stdout = (_documents, sys.stdout), sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        _documents, sys.stdout = before
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output, in ASCII.
 
     A file name need not be Unicode, nor a terminal able to show what it is written in;
     escapes are read back as they were.
     """
-    click.echo(json.dumps(document, allow_nan=False, indent=2))
+    click.echo(json.dumps(document, allow_nan=False, indent=2), file=_documents)
 
 
 def fail_json(message: str, exit_code: int, **more: Any) -> None:

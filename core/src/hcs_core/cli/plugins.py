@@ -6,8 +6,8 @@ import click
 
 from hcs_core.cli._group import Group
 from hcs_core.cli._output import common_options, print_json
-from hcs_core.registry import PluginInfo, all_infos
-from hcs_core.registry._discovery import HIDDEN
+from hcs_core.cli._plugin_list import documents, listed_infos
+from hcs_core.registry import PluginInfo
 
 
 @click.group(cls=Group)
@@ -22,16 +22,14 @@ def plugins() -> None:
 def list_(kind: str | None, with_hidden: bool, as_json: bool) -> None:
     """List every plugin; none is imported."""
     name = None if kind is None else _kind_named(kind)
-    every = [info for info in all_infos(all=True) if name in (None, info.kind)]
-    shown = [info for info in every if with_hidden or info.state not in HIDDEN]
     if as_json:
-        print_json([info.as_dict() for info in shown])
+        print_json(documents(name, with_hidden=with_hidden))
         return
+    shown, hidden = listed_infos(name, with_hidden=with_hidden)
     if shown:
         _print_table(shown)
-    elif not every:
+    elif not hidden:
         click.echo(f"no plugin of the kind {kind} is installed")
-    hidden = len(every) - len(shown)
     if hidden and shown:
         click.echo(f"{hidden} more are switched off or hidden; --all lists them", err=True)
     elif hidden:
