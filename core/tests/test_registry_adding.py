@@ -189,13 +189,18 @@ def test_a_pattern_is_not_taken_for_a_key(things, monkeypatch):
 
 
 def test_kinds_of_other_projects_share_one_look(environment, monkeypatch):
-    from hcs_core.registry import _discovery
+    from hcs_core.registry import _discovery, _scanner
 
-    looked = []
+    looked: list[str] = []
+    scan = _scanner.scan_folder
+
+    def looking(folder: str, prefixes: tuple[str, ...]) -> Any:
+        looked.append(folder)
+        return scan(folder, prefixes)
+
     monkeypatch.setattr(_discovery, "_prefixes", ("hcs.",))
-    found = _discovery.scan_folder
-    monkeypatch.setattr(_discovery, "scan_folder", lambda *a: (looked.append(a[0]), found(*a))[1])
-    kinds = [Registry(f"acme.kind{number}") for number in range(3)]
+    monkeypatch.setattr(_discovery, "scan_folder", looking)
+    kinds: list[Registry[Any]] = [Registry(f"acme.kind{number}") for number in range(3)]
     assert [list(kind) for kind in kinds] == [[], [], []]
     assert len(looked) == len(set(looked))
 
@@ -284,14 +289,18 @@ def test_a_failure_keeps_nothing_of_its_caller_alive(environment, things):
 def test_unknown_keys_have_the_environment_read_once_each(environment, monkeypatch):
     from hcs_core.registry import _discovery
 
-    first, second = Registry("hcs.first"), Registry("hcs.second")
+    first: Registry[Any] = Registry("hcs.first")
+    second: Registry[Any] = Registry("hcs.second")
     list(first)
-    looks = []
-    monkeypatch.setattr(_discovery, "RACY_NS", -(10**18))  # as if nothing were young
+    looks: list[int] = []
     made = _discovery.Discovery.__init__
-    monkeypatch.setattr(
-        _discovery.Discovery, "__init__", lambda *a, **o: (looks.append(1), made(*a, **o))[1]
-    )
+
+    def looking(*arguments: Any, **options: Any) -> None:
+        looks.append(1)
+        made(*arguments, **options)
+
+    monkeypatch.setattr(_discovery, "RACY_NS", -(10**18))  # as if nothing were young
+    monkeypatch.setattr(_discovery.Discovery, "__init__", looking)
     for _ in range(10):
         for registry in (first, second):
             assert registry.get("a") is registry.get("b") is None
@@ -423,3 +432,18 @@ assert "acme" not in KERNELS
 def test_a_folder_without_plugins_does_not_show_that_listing_is_free(tmp_path):
     with pytest.raises(AssertionError, match="no plugin is installed in"):
         assert_listing_imports_nothing(tmp_path)
+
+
+def test_the_package_that_one_registry_lacks_is_not_the_others_fault(environment, things):
+    package = environment.folder / "going_away"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    other: Registry[Any] = Registry("acme.going", package="going_away")
+    other.add(dict, key="dict")
+    shutil.rmtree(package)
+    environment.install("acme", {"hcs.things.v1": {"k": "plug:K"}}, {"plug.py": "class K: ..."})
+    assert things["k"].__name__ == "K"
+    assert things.get("none") is None
+    things.refresh()
+    with pytest.raises(ModuleNotFoundError, match="there is no package going_away"):
+        list(other)

@@ -9,7 +9,12 @@ from hcs_core.registry._scanner import OUR_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from hcs_core.registry._discovery import Discovery
     from hcs_core.registry._info import PluginInfo
+    from hcs_core.registry._registry import Registry
 
 
 def kinds() -> tuple[str, ...]:
@@ -40,9 +45,17 @@ def all_infos(*, all: bool = False) -> tuple[PluginInfo, ...]:
     discovery, made = current(), registries()
     rows: list[PluginInfo] = []
     for kind in kinds():
-        if kind in made:
-            rows += made[kind].infos(all=all)
-        else:
-            apis = (API_OF[kind],) if kind in API_OF else None
-            rows += Table(kind, apis, discovery).infos(all=all)
+        rows += _infos_of(kind, made.get(kind), discovery, all=all)
     return tuple(rows)
+
+
+def _infos_of(
+    kind: str, registry: Registry[Any] | None, discovery: Discovery, *, all: bool
+) -> Iterable[PluginInfo]:
+    if registry is not None:
+        try:
+            return registry.infos(all=all)
+        except ImportError:  # its own package is gone: told when it is used
+            pass
+    apis = (API_OF[kind],) if kind in API_OF else None
+    return Table(kind, apis, discovery).infos(all=all)

@@ -126,6 +126,17 @@ def broken(info: PluginInfo, cause: BaseException) -> PluginLoadError:
     return PluginLoadError(info.kind, info.key, info.origin, info.value, one_line(cause))
 
 
+def forget_importers() -> None:
+    """Let the import system look at its directories again, while other threads do so too."""
+    from importlib import invalidate_caches
+
+    while True:
+        try:
+            return invalidate_caches()
+        except KeyError:  # its loop deletes what another thread's has just deleted
+            continue
+
+
 def has_moved(registry: Registry[Any], claim: Claim, table: Table) -> bool:
     """Return whether a plugin that cannot be imported is declared otherwise by now.
 

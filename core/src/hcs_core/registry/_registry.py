@@ -310,15 +310,18 @@ class Registry(Mapping[str, "T"]):
 
     def _look_again(self) -> bool:
         """Read the environment again, for all registries."""
-        from importlib import invalidate_caches
+        from hcs_core.registry._loading import forget_importers
 
         before = self._table()
-        invalidate_caches()  # what was installed since must be importable too
+        forget_importers()  # what was installed since must be importable too
         discover(f"{self.kind}.")
         is_changed = _identities(before) != _identities(self._table())
         for registry in every_registry():
             if registry._loaded or registry._failed:
-                registry._table()  # which forgets what has changed
+                try:
+                    registry._table()  # which forgets what has changed
+                except ImportError:  # its package is gone: told when it is used
+                    continue
         return is_changed
 
     def _discovery(self) -> Discovery:

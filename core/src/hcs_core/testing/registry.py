@@ -265,7 +265,7 @@ def _own_environment() -> Iterator[None]:
 @contextmanager
 def _own_state(*, cleared: bool = True) -> Iterator[None]:
     """Give every registry a state of its own, which ends with the block."""
-    kinds = dict(_registry._KINDS)
+    kinds, modules = dict(_registry._KINDS), set(sys.modules)
     before: dict[str, dict[str, Any]] = {}
     for kind, registry in kinds.items():
         before[kind] = {name: getattr(registry, name) for name in _STATE}
@@ -282,8 +282,9 @@ def _own_state(*, cleared: bool = True) -> Iterator[None]:
         for kind, registry in list(_registry._KINDS.items()):
             if kind in kinds:
                 _registry._KINDS[kind] = kinds[kind]
-            elif registry._module in sys.modules:  # made by a room that was imported first here
-                registry.refresh()
+            elif registry._module not in modules:  # of a room that was imported first here
+                loaded = {k: v for k, v in registry._loaded.items() if k in registry._added}
+                registry._loaded, registry._failed, registry._table_now = loaded, {}, None
             else:
                 del _registry._KINDS[kind]
         _discovery._current = None
