@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,6 +28,8 @@ PACKAGES = {"core": "core", **ADDONS}
 SOURCES = [f"{folder}/src" for folder in PACKAGES.values()]
 # The core, and the extra whose library is the heaviest that users have.
 CLEAN_INSTALLS = ("core", "torch")
+# What the bridge connects, as far as it runs without a GPU; TensorFlow in its CPU-only build.
+FRAMEWORKS = ("torch", "jax", "tensorflow-cpu>=2.21", "pyclesperanto>=0.17")
 _IS_LIGHT = """
 import hcs_core, sys
 loaded = {"numpy", "torch"} & set(sys.modules)
@@ -81,6 +84,27 @@ def tests(session: nox.Session, package: str) -> None:
         session.run("pytest", f"{ADDONS[package]}/tests", *session.posargs)
 
 
+@nox.session(venv_backend="virtualenv")  # uv finds no CPU-only build of torch
+def frameworks(session: nox.Session) -> None:
+    """Run the tests of the array bridge on every array framework that a CPU can run."""
+    session.install("-c", "constraints.txt", "-e", "./core[testing]", *FRAMEWORKS)
+    _install_opencl(session)
+    files = map(str, sorted(Path("core/tests").glob("test_arrays_*.py")))
+    session.run("pytest", *files, *session.posargs)
+
+
+def _install_opencl(session: nox.Session) -> None:
+    """Install PoCL, which runs OpenCL on the CPU, where the system has no driver and we may."""
+    has_driver = any(Path("/etc/OpenCL/vendors").glob("*.icd"))
+    may = shutil.which("apt-get") is not None and getattr(os, "geteuid", lambda: 1)() == 0
+    if has_driver or not may:
+        return
+    packages = ("pocl-opencl-icd", "ocl-icd-libopencl1")
+    session.run(
+        "apt-get", "install", "-y", "-q", *packages, external=True, success_codes=range(256)
+    )
+
+
 @nox.session(name="tests-gpu", venv_backend="none")
 def tests_gpu(session: nox.Session) -> None:
     """Run the GPU tests in the running interpreter, with its own torch, cupy and jax."""
@@ -97,6 +121,7 @@ def full(session: nox.Session) -> None:
     # What the readers themselves deprecate is not our failure; what they say of our data is.
     lenient = ("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning")
     session.run("pytest", "-m", "not gpu", *lenient, *TESTS, *session.posargs)
+    session.notify("frameworks")
     for extra in CLEAN_INSTALLS:
         session.notify(f"install({extra})")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from hcs_core.arrays import (
     ALIGNMENT,
     ARRAYS,
     ArrayAdapter,
+    ArrayInfo,
+    Capabilities,
     convert,
     describe,
     detect,
@@ -253,6 +256,53 @@ def test_copy_false_is_checked_by_address_and_not_believed():
         with pytest.raises(CopyRequiredError, match="without a copy"):
             convert(PLANE, "copying", copy=False)
         assert convert(PLANE[:0], "copying", copy=False).shape == (0, 8)  # no memory to share
+
+
+class _Kept:
+    """An array that remembers what it was made of."""
+
+    def __init__(self, host: np.ndarray) -> None:
+        self.host = host
+
+
+class _KeptAdapter(NumpyAdapter):
+    name = "kept"
+
+    def owns(self, value: object) -> bool:
+        return isinstance(value, _Kept)
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), layout="c", alignment=ALIGNMENT)
+
+    def from_host(self, array: np.ndarray, device: str) -> Any:
+        return _Kept(array)
+
+
+class _DistantAdapter(NumpyAdapter):
+    """NumPy arrays that seem to lie on a device; they come to the host unaligned."""
+
+    def describe(self, array: np.ndarray) -> ArrayInfo:
+        return super().describe(array)._replace(device="cuda:0", pointer=0)
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        copy = empty((array.size + 1,), array.dtype)[1:].reshape(array.shape)
+        copy[...] = array
+        return copy
+
+
+def test_what_comes_from_a_device_reaches_a_framework_as_its_capabilities_say():
+    with ARRAYS.overrides(numpy=_DistantAdapter, kept=_KeptAdapter):
+        kept = convert(PLANE, "kept")
+    assert address(kept.host) % ALIGNMENT == 0
+    np.testing.assert_array_equal(kept.host, PLANE)
+
+
+def test_an_array_whose_adapter_is_gone_is_refused_by_its_type():
+    array = _Kept(PLANE)
+    with ARRAYS.overrides(kept=_KeptAdapter):
+        assert detect(array) == "kept"
+    with pytest.raises(UnsupportedArrayError, match="_Kept"):
+        detect(array)
 
 
 def test_a_broken_adapter_breaks_only_itself(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@
     │   ├── SettingError            ValueError
     │   ├── UnknownKernelError      LookupError
     │   ├── FrameworkUnavailableError
+    │   ├── FrameworkOrderError     ImportError
     │   ├── ContractError           ValueError
     │   ├── NotAFunctionError       TypeError
     │   ├── ParameterError          ValueError
@@ -178,6 +179,20 @@ class FrameworkUnavailableError(UsageError):
         return (
             f"{self.name} does not run on {self.framework!r} "
             f"(available: {listed(self.available)}); choose one of these frameworks"
+        )
+
+
+class FrameworkOrderError(UsageError, ImportError):
+    """A framework cannot be imported after another one: the process would crash."""
+
+    def __init__(self, framework: str, loaded: str) -> None:
+        super().__init__(framework, loaded)
+        self.framework, self.loaded = framework, loaded
+
+    def __str__(self) -> str:
+        return (
+            f"{self.framework} cannot be loaded after {self.loaded}, which would crash the "
+            f"process; import {self.framework} first, or use it in a process of its own"
         )
 
 

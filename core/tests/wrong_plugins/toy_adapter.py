@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.arrays import ArrayAdapter, ArrayInfo
+from hcs_core.arrays import ArrayAdapter, ArrayInfo, Capabilities
 from hcs_core.errors import FrameworkUnavailableError
+
+_CAPABILITIES = Capabilities(
+    dtypes=frozenset(("bool", "uint8", "uint16", "int32", "float32", "float64")),
+    marks_readonly=True,
+    ndim=(1, 3),
+)
 
 
 class BoxAdapter(ArrayAdapter):
@@ -20,12 +25,15 @@ class BoxAdapter(ArrayAdapter):
     def owns(self, value: object) -> bool:
         return type(value).__module__ == "toy_framework"
 
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
     def describe(self, array: Any) -> ArrayInfo:
         values = array.values
         return ArrayInfo(
             framework=self.name,
             shape=values.shape,
-            dtype=str(values.dtype),
+            dtype=values.dtype.name,
             device="cpu",
             strides=values.strides,
             pointer=values.ctypes.data if values.size else 0,
@@ -42,13 +50,13 @@ class BoxAdapter(ArrayAdapter):
 
         if device != "cpu":
             raise FrameworkUnavailableError(f"device {device!r}", self.name, ("cpu",))
-        return Box(np.asarray(array))
+        return Box(array)
 
 
 class EagerAdapter(BoxAdapter):
-    """Imports its framework to say that something is none of its arrays."""
+    """Imports its framework to say what it holds."""
 
-    def owns(self, value: object) -> bool:
-        from toy_framework import Box
+    def capabilities(self) -> Capabilities:
+        import toy_framework  # noqa: F401
 
-        return isinstance(value, Box)
+        return super().capabilities()

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from toy_adapter import BoxAdapter, EagerAdapter
 
-from hcs_core.arrays import ARRAYS, ArrayInfo
+from hcs_core.arrays import ARRAYS, ArrayInfo, Capabilities
+from hcs_core.arrays._aligned import unlocked
 from hcs_core.testing import ArrayAdapterTests
 
 
@@ -52,6 +53,14 @@ class TestEager(ToyAdapterTests):
     caught_by = ("test_knowing_it_does_not_import_its_framework",)
 
 
+class TestCapabilities(ToyAdapterTests):
+    caught_by = ("test_its_capabilities_make_sense",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def capabilities(self) -> Capabilities:
+            return replace(super().capabilities(), alignment=48)
+
+
 class TestOwnsNothing(ToyAdapterTests):
     caught_by = ("test_it_owns_its_arrays",)
 
@@ -69,6 +78,14 @@ class TestOwnsEverything(ToyAdapterTests):
     class adapter(BoxAdapter):  # noqa: N801
         def owns(self, value: object) -> bool:
             return True
+
+
+class TestAnyErrorIsMemory(ToyAdapterTests):
+    caught_by = ("test_it_knows_a_lack_of_memory_from_other_errors",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def is_out_of_memory(self, error: BaseException) -> bool:
+            return isinstance(error, RuntimeError | MemoryError)
 
 
 class TestNarrow(ToyAdapterTests):
@@ -100,7 +117,26 @@ class TestDescription(ToyAdapterTests):
             info = super().describe(array)
             steps = tuple(step // array.values.itemsize for step in info.strides)
             pointer = array.values.ctypes.data
-            return replace(info, dtype=array.values.dtype.str, strides=steps, pointer=pointer)
+            return info._replace(dtype=array.values.dtype.str, strides=steps, pointer=pointer)
+
+
+class TestImmutable(ToyAdapterTests):
+    caught_by = (
+        "test_a_description_says_whether_the_array_can_change",
+        "test_what_comes_to_the_host_is_a_plain_array",
+    )
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def capabilities(self) -> Capabilities:
+            return replace(super().capabilities(), immutable=True)
+
+
+class TestChecksByCopying(ToyAdapterTests):
+    caught_by = ("test_an_ordinary_array_is_handed_on",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def checked(self, array: Any) -> Any:
+            return self.from_host(array.values.copy(), "cpu")
 
 
 class TestSubclass(ToyAdapterTests):
@@ -111,21 +147,62 @@ class TestSubclass(ToyAdapterTests):
             return super().to_host(array).view(np.ma.MaskedArray)
 
 
+class TestFreesTooMuch(ToyAdapterTests):
+    caught_by = ("test_no_array_changes_when_the_cache_is_freed",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        cache: ClassVar[list[NDArray[Any]]] = []
+
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            self.cache.append(array)
+            return super().from_host(array, device)
+
+        def free_cache(self, device: str) -> None:
+            for used in self.cache:
+                used[...] = 0
+
+
+class TestCopies(ToyAdapterTests):
+    caught_by = ("test_memory_that_fits_is_shared",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            return super().from_host(array.copy(), device)
+
+
+class TestCopiesBack(ToyAdapterTests):
+    caught_by = ("test_memory_that_fits_is_shared",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def to_host(self, array: Any) -> NDArray[Any]:
+            return super().to_host(array).copy()
+
+
 class TestInventedAddress(ToyAdapterTests):
     caught_by = ("test_the_address_says_whether_memory_is_shared",)
 
     class adapter(BoxAdapter):  # noqa: N801
         def describe(self, array: Any) -> ArrayInfo:
-            return replace(super().describe(array), pointer=id(array))
+            return super().describe(array)._replace(pointer=id(array))
 
 
 class TestUnlocks(ToyAdapterTests):
-    caught_by = ("test_no_write_reaches_memory_that_is_read_only",)
+    caught_by = (
+        "test_a_description_says_whether_the_array_can_change",
+        "test_no_write_reaches_memory_that_is_read_only",
+    )
 
     class adapter(BoxAdapter):  # noqa: N801
         def from_host(self, array: NDArray[Any], device: str) -> Any:
-            array.flags.writeable = True
-            return super().from_host(array, device)
+            return super().from_host(unlocked(array), device)
+
+
+class TestDevicesOfOthers(ToyAdapterTests):
+    caught_by = ("test_its_usual_device_is_one_that_is_there",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def devices(self) -> tuple[str, ...]:
+            return ("cuda:0",)
 
 
 class TestAnyDevice(ToyAdapterTests):

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from numpy.typing import NDArray
 
 from hcs_core.registry import AutoRegisterMeta, Registry
 
+Layout = Literal["any", "forward", "compact", "c"]
+"""The memory layouts that a framework takes as they are.
 
-@dataclass(frozen=True, slots=True)
-class ArrayInfo:
+``any``
+    Whatever strides.
+``forward``
+    No negative stride.
+``compact``
+    No gaps: C order with the axes in any order.
+``c``
+    C order.
+"""
+
+
+class ArrayInfo(NamedTuple):  # made at each conversion; a frozen dataclass takes 2 us longer
     """What an array is, found without touching its data.
 
     Parameters
@@ -22,17 +35,22 @@ class ArrayInfo:
     shape : tuple of int
         Its shape.
     dtype : str
-        NumPy name of its dtype, such as ``"uint16"``.
+        NumPy name of its dtype, such as ``"uint16"`` or ``"bfloat16"``; with the byte order
+        in front where that is not the machine's (``">u2"``).
     device : str
         ``"cpu"``, ``"cuda:0"``, ``"opencl:0"``.
     strides : tuple of int
         Bytes from one element to the next, per axis.
     pointer : int
-        Address of the first element; 0 for an array without elements.
+        Address of the first element; 0 for an array without elements, or whose memory has
+        no address.
     readonly : bool
         Whether writing into it is refused.
     nbytes : int
         Size of its elements.
+    frozen : bool
+        Whether nobody can write into its memory by any other way: arrays of frameworks
+        without in-place changes, and what `freeze` returns.
     """
 
     framework: str
@@ -43,6 +61,50 @@ class ArrayInfo:
     pointer: int
     readonly: bool
     nbytes: int
+    frozen: bool = False
+
+    def overlaps(self) -> bool:
+        """Return whether several elements are one place in memory, as broadcasting has it."""
+        return any(
+            step == 0 and extent > 1 for step, extent in zip(self.strides, self.shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a framework can hold, and when it takes host memory over as it is.
+
+    Parameters
+    ----------
+    dtypes : frozenset of str
+        What it holds exactly.
+    layout : {"any", "forward", "compact", "c"}
+        The layouts whose memory it shares; others are copied.
+    alignment : int
+        Bytes of which the address of shared memory must be a multiple.
+    immutable : bool
+        Whether its arrays cannot be written to, so that they may share read-only memory.
+    marks_readonly : bool
+        Whether a single array can be read-only.
+    shares_host : bool
+        Whether its arrays on the host device lie in memory that others can share.
+    ndim : tuple of int
+        Fewest and most axes.
+    empty : bool
+        Whether it holds arrays without elements.
+    byte_orders : bool
+        Whether it holds numbers in the other byte order too.
+    """
+
+    dtypes: frozenset[str]
+    layout: Layout = "any"
+    alignment: int = 1
+    immutable: bool = False
+    marks_readonly: bool = False
+    shares_host: bool = True
+    ndim: tuple[int, int] = (0, 64)
+    empty: bool = True
+    byte_orders: bool = False
 
 
 ARRAYS: Registry[type[ArrayAdapter]] = Registry("hcs.arrays", api=1, doc="array frameworks")
@@ -52,16 +114,23 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
     """What the bridge must know of one array framework.
 
     An adapter imports its framework inside its methods only, so that knowing an adapter
-    does not load what it adapts.
+    does not load what it adapts. The bridge decides when memory is shared and when it is
+    copied; an adapter does what it is told and nothing more.
     """
 
     name: ClassVar[str]
     module_names: ClassVar[tuple[str, ...]]
     """Top-level modules whose types are this framework's arrays."""
+    import_before: ClassVar[tuple[str, ...]] = ()
+    """Modules after whose import this framework can no longer be loaded."""
 
     @abstractmethod
     def owns(self, value: object) -> bool:
         """Return whether `value` is an array of this framework; imports nothing."""
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """Return what the framework holds, with its settings if it is loaded; imports nothing."""
 
     @abstractmethod
     def describe(self, array: Any) -> ArrayInfo:
@@ -69,17 +138,52 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
 
     @abstractmethod
     def to_host(self, array: Any) -> NDArray[Any]:
-        """Return the array in host memory, a view where the memory can be shared."""
+        """Return the array in host memory: a view where it lies there, else a copy.
+
+        A view of an array that cannot be written to is read-only.
+        """
 
     @abstractmethod
     def from_host(self, array: NDArray[Any], device: str) -> Any:
-        """Return a host array in this framework, a view where the memory can be shared.
+        """Return a host array in this framework.
+
+        On the host device it shares the memory of an array that fits the capabilities, a
+        read-only one too: whether that is right has been decided.
 
         Raises
         ------
         UsageError
             If the framework has no such device.
         """
+
+    def checked(self, array: Any) -> Any:
+        """Return an array as it may be handed on; refuse one that is not what it seems.
+
+        Raises
+        ------
+        UnsupportedArrayError
+            If part of what it means would be lost, such as a mask.
+        """
+        return array
+
+    def host_device(self) -> str:
+        """Return the device that host arrays go to when none is named."""
+        return "cpu"
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the devices that this machine has for the framework."""
+        return (self.host_device(),)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Return whether an error says that memory, and nothing else, was missing."""
+        return isinstance(error, MemoryError)
+
+    def free_cache(self, device: str) -> None:
+        """Give memory back that the framework holds on a device and does not use."""
+
+    def is_loaded(self) -> bool:
+        """Return whether the framework is imported in this process."""
+        return any(name in sys.modules for name in self.module_names)
 
 
 ARRAYS.expect(ArrayAdapter, attribute="name")

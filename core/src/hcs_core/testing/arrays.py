@@ -2,60 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcs_core.arrays import ARRAYS, ArrayAdapter
-from hcs_core.errors import HcsError, UsageError
+from hcs_core.arrays import (
+    ARRAYS,
+    ArrayAdapter,
+    Capabilities,
+    convert,
+    describe,
+    empty,
+    freeze,
+    plan,
+)
+from hcs_core.arrays._adapter import Layout
+from hcs_core.arrays._dtypes import dtype_of
+from hcs_core.errors import (
+    CopyRequiredError,
+    HcsError,
+    LossyConversionError,
+    ShapeError,
+    UsageError,
+)
 from hcs_core.testing._processes import modules_after
 from hcs_core.testing._samples import PIXEL_DTYPES, extremes, same
 
-_PLANE = np.arange(48, dtype=np.uint16).reshape(6, 8)
+_DTYPES = (*PIXEL_DTYPES, "complex64", "complex128", "bfloat16")
 _LAYOUTS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    "no axes": lambda plane: plane[1, 2].reshape(()),
+    "C order": lambda plane: plane,
+    "read-only": freeze,
+    "no axes": lambda plane: plane[:1, :1].reshape(()),
+    "one axis": lambda plane: plane[1],
+    "three axes": lambda plane: plane.reshape(2, 3, 8),
+    "four axes": lambda plane: plane.reshape(2, 3, 2, 4),
     "no elements": lambda plane: plane[:0],
     "one element": lambda plane: plane[:1, :1],
-    "fortran": np.asfortranarray,
+    "Fortran order": lambda plane: plane.reshape(8, 6).T,
+    "axes in any order": lambda plane: plane.reshape(2, 3, 8).transpose(1, 2, 0),
     "reversed": lambda plane: plane[::-1, ::-1],
     "every second": lambda plane: plane[::2, ::3],
+    "unaligned": lambda plane: plane[:, 1:],
     "broadcast": lambda plane: np.broadcast_to(plane[0], plane.shape),
     "big-endian": lambda plane: plane.astype(plane.dtype.newbyteorder(">")),
 }
 _NO_ARRAYS = (None, 3, 2.5, "text", b"ab", [1, 2], (1,), {"a": 1}, memoryview(b"ab"), object())
+_NOT_MEMORY = (ValueError("wrong value"), TypeError("no number"), RuntimeError("shape mismatch"))
 _NO_DEVICE = "no such device:7"
+_REFUSALS = (LossyConversionError, ShapeError)
 
 
 class ArrayAdapterTests:
     """Tests that an array adapter passes, whatever its framework is.
 
-    Subclass it in a test module, and give it `adapter`. Where the framework is not
-    installed, all but the tests of the adapter itself are skipped.
+    Subclass it in a test module, and give it `adapter`. Arrays are made by `convert`, so
+    that the adapter is given what fits its capabilities, and nothing else. Where the
+    framework is not installed, all but the tests of the adapter itself are skipped.
 
     Examples
     --------
     >>> class TestMyAdapter(ArrayAdapterTests):
     ...     adapter = MyAdapter
-    ...     cannot = {"float16": "it has no half floats"}
     """
 
     adapter: ClassVar[type[ArrayAdapter]]
-    device: ClassVar[str] = "cpu"
-    """The device on which the tests make arrays."""
-    cannot: ClassVar[Mapping[str, str]] = {}
-    """Why the framework cannot hold a dtype or a layout, by its name: that is skipped."""
+    device: ClassVar[str] = ""
+    """The device on which the tests make arrays; by default the adapter's `host_device`."""
 
     @pytest.fixture
-    def ready(self) -> ArrayAdapter:
-        """Return the adapter of a framework that is installed."""
-        names = self.adapter.module_names
-        if not any(find_spec(name) is not None for name in names):
-            pytest.skip(f"{self.adapter.name} is not installed")
-        return self.adapter()
+    def ready(self) -> Iterator[ArrayAdapter]:
+        """Return the adapter of a framework that is installed; `convert` uses it too."""
+        kind = self.adapter
+        if not any(find_spec(name) is not None for name in kind.module_names):
+            pytest.skip(f"{kind.name} is not installed")
+        with ARRAYS.overrides(**{kind.name: kind}):
+            adapter = kind()
+            if not adapter.devices():
+                pytest.skip(f"{kind.name} has no device here")
+            yield adapter
+
+    # -- the adapter itself -----------------------------------------------------------------
 
     def test_it_has_the_name_that_users_type(self) -> None:
         name = self.adapter.name
@@ -64,10 +94,11 @@ class ArrayAdapterTests:
         assert name == name.lower()
 
     def test_its_modules_are_top_level_names(self) -> None:
-        names = self.adapter.module_names
+        names, before = self.adapter.module_names, self.adapter.import_before
         assert isinstance(names, tuple)
+        assert isinstance(before, tuple)
         assert names
-        assert all(name.isidentifier() for name in names), names
+        assert all(name.isidentifier() for name in (*names, *before)), (names, before)
 
     def test_it_is_registered_under_its_name(self) -> None:
         value = f"{self.adapter.__module__}:{self.adapter.__qualname__}"
@@ -78,107 +109,222 @@ class ArrayAdapterTests:
         if self.adapter.name == "numpy":
             pytest.skip("the core itself needs NumPy")
         home, name = self.adapter.__module__, self.adapter.__qualname__
-        asked = f"a = {name}()\na.owns(3)\na.owns(numpy.zeros(3))"
+        asked = f"a = {name}()\na.owns(3)\na.owns(numpy.zeros(3))\na.capabilities()\n"
+        asked += "a.is_loaded()\na.is_out_of_memory(MemoryError())"
         loaded = modules_after(f"import numpy\nfrom {home} import {name}\n{asked}")
         assert sorted(loaded & set(self.adapter.module_names)) == []
 
-    def test_it_owns_its_arrays(self, ready: ArrayAdapter) -> None:
-        array = self._made(ready, _PLANE)
-        assert ready.owns(array) is True
-        assert type(array).__module__.partition(".")[0] in ready.module_names
+    def test_its_capabilities_make_sense(self) -> None:
+        able = self.adapter().capabilities()
+        assert isinstance(able, Capabilities)
+        assert able.dtypes
+        assert able.dtypes <= set(_DTYPES)
+        assert able.layout in get_args(Layout)
+        assert able.alignment > 0
+        assert able.alignment & (able.alignment - 1) == 0  # a power of two
+        fewest, most = able.ndim
+        assert 0 <= fewest <= 2 <= most  # a plane has two
+        assert self.adapter().capabilities() == able
 
     @pytest.mark.parametrize("value", _NO_ARRAYS, ids=lambda value: type(value).__name__)
     def test_it_owns_nothing_that_is_no_array(self, value: object) -> None:
         assert self.adapter().owns(value) is False
 
+    def test_it_knows_a_lack_of_memory_from_other_errors(self) -> None:
+        adapter = self.adapter()
+        assert adapter.is_out_of_memory(MemoryError()) is True
+        assert [adapter.is_out_of_memory(error) for error in _NOT_MEMORY] == [False] * 3
+
+    # -- what its arrays are ----------------------------------------------------------------
+
+    def test_it_owns_its_arrays(self, ready: ArrayAdapter) -> None:
+        array = self._made(ready, _plane(ready))
+        assert ready.owns(array) is True
+        assert type(array).__module__.partition(".")[0] in ready.module_names
+        assert ready.is_loaded() is True
+
     def test_no_two_adapters_own_an_array(self, ready: ArrayAdapter) -> None:
-        array = self._made(ready, _PLANE)
+        plane = _plane(ready)
+        array = self._made(ready, plane)
         others = [_adapter(key) for key in ARRAYS if key != ready.name]
         assert [each.name for each in others if each is not None and each.owns(array)] == []
-        assert ready.owns(_PLANE) is (ready.name == "numpy")
+        assert ready.owns(plane) is (ready.name == "numpy")
 
-    @pytest.mark.parametrize("dtype", PIXEL_DTYPES)
+    @pytest.mark.parametrize("dtype", _DTYPES)
+    def test_an_array_is_described_as_what_it_is(self, ready: ArrayAdapter, dtype: str) -> None:
+        host = _extremes(dtype)
+        if not _holds(ready, host):
+            pytest.skip(f"{ready.name} has no {dtype}")
+        info = ready.describe(self._made(ready, host))
+        facts = (info.framework, info.shape, info.dtype, info.device, info.nbytes)
+        assert facts == (ready.name, host.shape, dtype, self._place(ready), host.nbytes)
+
+    def test_a_description_has_an_address_and_a_step_for_each_axis(
+        self, ready: ArrayAdapter
+    ) -> None:
+        plane = _plane(ready)
+        array = self._made(ready, plane)
+        info = ready.describe(array)
+        assert isinstance(info.pointer, int)
+        assert info.pointer or not ready.capabilities().shares_host
+        assert info.strides == plane.strides
+        assert ready.describe(array) == info
+
+    def test_an_array_without_elements_has_no_address(self, ready: ArrayAdapter) -> None:
+        plane = _plane(ready)[:0]
+        if not _holds(ready, plane):
+            pytest.skip(f"{ready.name} has no arrays without elements")
+        info = ready.describe(self._made(ready, plane))
+        assert (info.pointer, info.shape, info.nbytes) == (0, plane.shape, 0)
+
+    def test_a_description_says_whether_the_array_can_change(self, ready: ArrayAdapter) -> None:
+        able = ready.capabilities()
+        info = ready.describe(self._made(ready, _plane(ready)))
+        assert (info.readonly, info.frozen) == (able.immutable, able.immutable)
+        if able.marks_readonly:
+            locked = ready.from_host(freeze(_plane(ready)), self._place(ready))
+            assert ready.describe(locked).readonly is True
+            assert not ready.to_host(locked).flags.writeable
+
+    def test_an_ordinary_array_is_handed_on(self, ready: ArrayAdapter) -> None:
+        array = self._made(ready, _plane(ready))
+        handed = ready.checked(array)
+        assert ready.owns(handed)
+        assert ready.describe(handed) == ready.describe(array)
+
+    # -- its values -------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("dtype", _DTYPES)
     def test_every_dtype_comes_back_to_the_last_bit(self, ready: ArrayAdapter, dtype: str) -> None:
-        self._skip_what_it_cannot(dtype)
-        host = extremes(np.dtype(dtype))
-        assert same(self._returned(ready, host), host)  # also NaN and the sign of zero
+        host = _extremes(dtype)
+        if not _holds(ready, host):
+            self._refuses(ready, host)
+        else:
+            assert same(self._returned(ready, host), host)  # also NaN and the sign of zero
 
     @pytest.mark.parametrize("layout", _LAYOUTS)
     def test_every_layout_comes_back_with_its_values(
         self, ready: ArrayAdapter, layout: str
     ) -> None:
-        self._skip_what_it_cannot(layout)
-        host = _LAYOUTS[layout](_PLANE)
-        back = self._returned(ready, host)
-        assert back.dtype in (host.dtype, host.dtype.newbyteorder("="))
-        np.testing.assert_array_equal(back, host)
-        assert back.shape == host.shape
-
-    @pytest.mark.parametrize("dtype", PIXEL_DTYPES)
-    def test_an_array_is_described_as_what_it_is(self, ready: ArrayAdapter, dtype: str) -> None:
-        self._skip_what_it_cannot(dtype)
-        host = extremes(np.dtype(dtype))
-        info = ready.describe(self._made(ready, host))
-        facts = (info.framework, info.shape, info.dtype, info.device, info.nbytes)
-        assert facts == (ready.name, host.shape, dtype, self.device, host.nbytes)
-        assert isinstance(info.readonly, bool)
-
-    def test_a_description_has_an_address_and_a_step_for_each_axis(
-        self, ready: ArrayAdapter
-    ) -> None:
-        array = self._made(ready, _PLANE)
-        info, back = ready.describe(array), ready.to_host(array)
-        assert isinstance(info.pointer, int)
-        assert info.pointer
-        assert len(info.strides) == 2
-        if info.pointer == _address(back):
-            assert info.strides == back.strides
-        assert ready.describe(array) == info
-
-    def test_an_array_without_elements_has_no_address(self, ready: ArrayAdapter) -> None:
-        self._skip_what_it_cannot("no elements")
-        info = ready.describe(self._made(ready, _PLANE[:0]))
-        assert (info.pointer, info.shape, info.nbytes) == (0, (0, 8), 0)
+        host = _LAYOUTS[layout](_plane(ready))
+        if not _holds(ready, host):
+            self._refuses(ready, host)
+            return
+        for copy in (True, None):
+            back = self._returned(ready, host, copy=copy)
+            assert back.dtype in (host.dtype, host.dtype.newbyteorder("="))
+            np.testing.assert_array_equal(back, host)
+            assert back.shape == host.shape
 
     def test_what_comes_to_the_host_is_a_plain_array(self, ready: ArrayAdapter) -> None:
-        assert type(self._returned(ready, _PLANE)) is np.ndarray
+        back = self._returned(ready, _plane(ready))
+        assert type(back) is np.ndarray
+        assert not (back.flags.writeable and ready.capabilities().immutable)
+
+    def test_no_array_changes_when_the_cache_is_freed(self, ready: ArrayAdapter) -> None:
+        plane = _plane(ready)
+        array = self._made(ready, plane)
+        ready.free_cache(self._place(ready))
+        assert same(np.array(ready.to_host(array)), plane)
+
+    # -- its memory -------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("sample", [*_LAYOUTS, *_DTYPES])
+    def test_memory_that_fits_is_shared(self, ready: ArrayAdapter, sample: str) -> None:
+        host = _LAYOUTS[sample](_plane(ready)) if sample in _LAYOUTS else _extremes(sample)
+        place = self._place(ready)
+        try:
+            plan(host, ready.name, device=place, copy=False, writable=False)
+        except (CopyRequiredError, *_REFUSALS) as reason:
+            pytest.skip(str(reason))
+        array = ready.from_host(host, place)
+        back = ready.to_host(array)
+        pointers = [describe(each).pointer for each in (host, back)]
+        assert [ready.describe(array).pointer, *pointers] == [pointers[0]] * 3
+        assert same(np.array(back), np.array(host))
 
     def test_the_address_says_whether_memory_is_shared(self, ready: ArrayAdapter) -> None:
-        host = _PLANE.copy()
-        array = self._made(ready, host)
-        is_shared = ready.describe(array).pointer == _address(host)
-        host[:] = 7
-        seen = np.array(ready.to_host(array))
-        np.testing.assert_array_equal(seen, host if is_shared else _PLANE)
+        host, before = _plane(ready), _plane(ready)
+        array = self._made(ready, host, copy=None)
+        is_shared = ready.describe(array).pointer == describe(host).pointer
+        host[...] = 7
+        np.testing.assert_array_equal(ready.to_host(array), host if is_shared else before)
 
     def test_no_write_reaches_memory_that_is_read_only(self, ready: ArrayAdapter) -> None:
-        host = _PLANE.copy()
-        host.flags.writeable = False
-        array = self._made(ready, host)
+        host, before = freeze(_plane(ready)), _plane(ready)
+        array = self._made(ready, host, copy=None)
         info = ready.describe(array)
-        assert info.readonly or info.pointer != _address(host)
+        assert info.readonly or info.pointer != describe(host).pointer
         back = ready.to_host(array)
         if back.flags.writeable:
-            back[:] = 7
-        np.testing.assert_array_equal(host, _PLANE)
+            back[...] = 7
+        np.testing.assert_array_equal(host, before)
+
+    # -- its devices ------------------------------------------------------------------------
+
+    def test_its_usual_device_is_one_that_is_there(self, ready: ArrayAdapter) -> None:
+        devices = ready.devices()
+        assert isinstance(devices, tuple)
+        assert len(set(devices)) == len(devices)
+        assert {ready.host_device(), self._place(ready)} <= set(devices)
 
     def test_a_device_that_is_not_there_is_refused_by_name(self, ready: ArrayAdapter) -> None:
         with pytest.raises(UsageError, match=_NO_DEVICE):
-            ready.from_host(_PLANE, _NO_DEVICE)
+            ready.from_host(_plane(ready), _NO_DEVICE)
 
-    def _made(self, adapter: ArrayAdapter, host: NDArray[Any]) -> Any:
-        return adapter.from_host(host, self.device)
+    def _place(self, adapter: ArrayAdapter) -> str:
+        return self.device or adapter.host_device()
 
-    def _returned(self, adapter: ArrayAdapter, host: NDArray[Any]) -> NDArray[Any]:
+    def _made(self, adapter: ArrayAdapter, host: NDArray[Any], *, copy: bool | None = True) -> Any:
+        """Return an array of the framework, made as users make it."""
+        return convert(host, adapter.name, device=self._place(adapter), copy=copy)
+
+    def _returned(
+        self, adapter: ArrayAdapter, host: NDArray[Any], *, copy: bool | None = True
+    ) -> NDArray[Any]:
         """Return an array that went to the framework and back; the original is not changed."""
         before = host.copy()
-        back = adapter.to_host(self._made(adapter, host))
+        back = adapter.to_host(self._made(adapter, host, copy=copy))
         assert same(np.array(host), np.array(before))
         return back
 
-    def _skip_what_it_cannot(self, name: str) -> None:
-        if name in self.cannot:
-            pytest.skip(f"{self.adapter.name} cannot: {self.cannot[name]}")
+    def _refuses(self, adapter: ArrayAdapter, host: NDArray[Any]) -> None:
+        with pytest.raises(_REFUSALS, match=adapter.name):
+            self._made(adapter, host)
+
+
+def _plane(adapter: ArrayAdapter) -> NDArray[Any]:
+    """Return a plane that any framework can share, of integers where it has them."""
+    held = adapter.capabilities().dtypes
+    dtype = next(name for name in ("uint16", *reversed(PIXEL_DTYPES)) if name in held)
+    plane = empty((6, 8), dtype)
+    plane[...] = np.arange(48).reshape(6, 8)
+    return plane
+
+
+def _extremes(dtype: str) -> NDArray[Any]:
+    """Return the values of a dtype that break first, in memory that any framework can share."""
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+        # the largest, the least normal and subnormal; not a number, -infinity, -0
+        bits = [[0x7F7F, 0x0080, 0x0001], [0x7FC0, 0xFF80, 0x8000]]
+        values = np.array(bits, np.uint16).view(dtype_of(dtype))
+    else:
+        values = extremes(np.dtype(dtype))
+    aligned = empty(values.shape, values.dtype)
+    aligned[...] = values
+    return aligned
+
+
+def _holds(adapter: ArrayAdapter, host: NDArray[Any]) -> bool:
+    """Return whether the framework says that it has such arrays."""
+    able = adapter.capabilities()
+    fewest, most = able.ndim
+    return (
+        host.dtype.name in able.dtypes
+        and fewest <= host.ndim <= most
+        and (able.empty or host.size > 0)
+    )
 
 
 def _adapter(key: str) -> ArrayAdapter | None:
@@ -187,8 +333,3 @@ def _adapter(key: str) -> ArrayAdapter | None:
         return ARRAYS[key]()
     except HcsError:
         return None
-
-
-def _address(array: NDArray[Any]) -> int:
-    pointer: int = array.__array_interface__["data"][0]
-    return pointer

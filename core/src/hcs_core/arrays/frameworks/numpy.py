@@ -7,8 +7,21 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo
+from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
+from hcs_core.arrays._aligned import is_frozen
+from hcs_core.arrays._dtypes import name_of
 from hcs_core.errors import FrameworkUnavailableError, UnsupportedArrayError
+
+_CAPABILITIES = Capabilities(
+    dtypes=frozenset(
+        (
+            *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+            *("float16", "float32", "float64", "complex64", "complex128", "bfloat16"),
+        )
+    ),
+    marks_readonly=True,
+    byte_orders=True,
+)
 
 
 class NumpyAdapter(ArrayAdapter):
@@ -21,28 +34,40 @@ class NumpyAdapter(ArrayAdapter):
         """Return whether `value` is a NumPy array."""
         return isinstance(value, np.ndarray)
 
+    def capabilities(self) -> Capabilities:
+        """Return what NumPy holds: everything, in any layout."""
+        return _CAPABILITIES
+
     def describe(self, array: NDArray[Any]) -> ArrayInfo:
         """Return what the array is."""
+        readonly = not array.flags.writeable
         return ArrayInfo(
             framework=self.name,
             shape=array.shape,
-            dtype=str(array.dtype),
+            dtype=name_of(array.dtype),
             device="cpu",
             strides=array.strides,
             pointer=array.__array_interface__["data"][0] if array.size else 0,
-            readonly=not array.flags.writeable,
+            readonly=readonly,
             nbytes=array.nbytes,
+            frozen=readonly and is_frozen(array),
         )
 
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the array itself."""
+        return array
+
+    def checked(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array itself, of a subclass such as `memmap` the plain view."""
+        if type(array) is np.ndarray and not array.dtype.hasobject:
+            return array
         if isinstance(array, np.ma.MaskedArray):
             reason = "its mask would be lost; fill it, or pass data and mask apart"
             raise UnsupportedArrayError("a masked array", (self.name,), reason)
         if array.dtype.hasobject:
             reason = "its elements are Python objects, not numbers"
             raise UnsupportedArrayError("an array of objects", (self.name,), reason)
-        return array if type(array) is np.ndarray else array.view(np.ndarray)
+        return array.view(np.ndarray)
 
     def from_host(self, array: NDArray[Any], device: str) -> NDArray[Any]:
         """Return the array itself; NumPy has one device."""

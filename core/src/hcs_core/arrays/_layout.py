@@ -1,0 +1,36 @@
+"""Strides: which memory a framework can take as it lies."""
+
+from __future__ import annotations
+
+from hcs_core.arrays._adapter import Capabilities, Layout
+
+
+def fits_layout(
+    shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, layout: Layout
+) -> bool:
+    """Return whether an array of these strides (bytes) has a layout."""
+    if layout == "any" or 0 in shape:
+        return True
+    if layout == "forward":
+        return min(strides, default=0) >= 0
+    # An axis of one element may have any stride.
+    axes = [(stride, extent) for stride, extent in zip(strides, shape, strict=True) if extent > 1]
+    if layout == "compact":
+        axes.sort(reverse=True)
+    expected = itemsize
+    for stride, extent in reversed(axes):
+        if stride != expected:
+            return False
+        expected *= extent
+    return True
+
+
+def fits_memory(
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    itemsize: int,
+    pointer: int,
+    wanted: Capabilities,
+) -> bool:
+    """Return whether a framework can share memory that lies so."""
+    return pointer % wanted.alignment == 0 and fits_layout(shape, strides, itemsize, wanted.layout)

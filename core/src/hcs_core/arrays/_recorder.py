@@ -1,0 +1,54 @@
+"""What conversions were made, and what they cost: for whoever asks to be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hcs_core.arrays._plan import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One conversion that was made.
+
+    Parameters
+    ----------
+    route : Route
+        How.
+    seconds : float
+        How long it took the caller; a device may still be at work.
+    """
+
+    route: Route
+    seconds: float
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Collects conversions; pass one as ``record=``. It belongs to its caller alone.
+
+    Attributes
+    ----------
+    conversions : list of Conversion
+        In the order in which they were made.
+    """
+
+    conversions: list[Conversion] = field(default_factory=list)
+
+    def add(self, route: Route, seconds: float) -> None:
+        """Note a conversion."""
+        self.conversions.append(Conversion(route, seconds))
+
+    @property
+    def copied_bytes(self) -> int:
+        """The bytes that were written."""
+        return sum(conversion.route.nbytes for conversion in self.conversions)
+
+    @property
+    def seconds(self) -> float:
+        """The time of all conversions."""
+        return sum(conversion.seconds for conversion in self.conversions)
+
+    def count(self, action: str) -> int:
+        """Return how many conversions were ``same``, ``alias``, ``copy`` or ``move``."""
+        return sum(conversion.route.action == action for conversion in self.conversions)
