@@ -13,7 +13,7 @@ from time import perf_counter
 # What makes the registry of a kind; those of addons are made by the plugins that need them.
 ROOM_OF = {
     "hcs.arrays": "hcs_core.arrays",
-    "hcs.cli": "hcs_core.cli",
+    "hcs.cli": "hcs_core.cli._main",
     "hcs.formats": "hcs_core.storage",
     "hcs.hooks": "hcs_core.plates",  # imports the arrays too: the core's hooks are in both
     "hcs.kernels": "hcs_core.kernels",
