@@ -22,32 +22,7 @@ from hcs_core.errors import HcsError, PlateNotFoundError, UsageError
 from hcs_core.registry import _discovery
 from hcs_core.testing import isolated_registry
 
-Hcs = Callable[..., "Ended"]
-
-
-class Ended:
-    """What a command printed, and its exit code."""
-
-    def __init__(self, code: object, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def hcs(capsys: pytest.CaptureFixture[str]) -> Hcs:
-    """`hcs` in this process."""
-
-    def call(*arguments: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        printed = capsys.readouterr()
-        return Ended(ended.value.code, printed.out, printed.err)
-
-    return call
+Hcs = Callable[..., Any]
 
 
 @pytest.fixture

@@ -22,37 +22,12 @@ from hcs_core.registry._index import Index, rebuild_index
 from hcs_core.testing import fake_distribution, isolated_registry
 from hcs_core.testing.registry import IsolatedRegistry
 
-Hcs = Callable[..., "Ended"]
+Hcs = Callable[..., Any]
 TOY = {"hcs.formats.v1": {"toy": "acme.formats.toy:Toy"}}
 FILES = {
     "acme/__init__.py": "raise SystemExit('imported')\n",
     "acme/formats/toy.py": "raise SystemExit('imported')\n",  # in a namespace package
 }
-
-
-class Ended:
-    """What a command printed, and its exit code."""
-
-    def __init__(self, code: object, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def hcs(capsys: pytest.CaptureFixture[str]) -> Hcs:
-    """`hcs` in this process."""
-
-    def call(*arguments: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        printed = capsys.readouterr()
-        return Ended(ended.value.code, printed.out, printed.err)
-
-    return call
 
 
 @pytest.fixture

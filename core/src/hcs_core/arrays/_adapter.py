@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from hcs_core.registry import AutoRegisterMeta, Registry
 
-Layout = Literal["any", "forward", "compact", "c"]
+Layout = Literal["any", "forward", "c"]
 """The memory layouts that a framework takes as they are.
 
 ``any``
     Whatever strides.
 ``forward``
     No negative stride.
-``compact``
-    No gaps: C order with the axes in any order.
 ``c``
     C order.
 """
@@ -78,7 +76,7 @@ class Capabilities:
     ----------
     dtypes : frozenset of str
         What it holds exactly.
-    layout : {"any", "forward", "compact", "c"}
+    layout : {"any", "forward", "c"}
         The layouts whose memory it shares; others are copied.
     alignment : int
         Bytes of which the address of shared memory must be a multiple.

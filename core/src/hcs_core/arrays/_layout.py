@@ -15,8 +15,6 @@ def fits_layout(
         return min(strides, default=0) >= 0
     # An axis of one element may have any stride.
     axes = [(stride, extent) for stride, extent in zip(strides, shape, strict=True) if extent > 1]
-    if layout == "compact":
-        axes.sort(reverse=True)
     expected = itemsize
     for stride, extent in reversed(axes):
         if stride != expected:
