@@ -1,14 +1,32 @@
-"""What the tests of the command line share."""
+"""What the tests of the command line share, and which tests this machine cannot run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from hcs_core.cli import main
+
+
+@cache
+def lacks_opencl() -> bool:
+    """Return whether pyclesperanto is installed and finds no driver, as without PoCL."""
+    if find_spec("pyclesperanto") is None:
+        return False  # its tests skip by themselves
+    from hcs_core.arrays import devices
+
+    return not devices("pyclesperanto")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is named after pyclesperanto where it has no device."""
+    if "pyclesperanto" in item.name.lower() and lacks_opencl():
+        pytest.skip("pyclesperanto finds no OpenCL driver here")
 
 
 class Ended:

@@ -28,8 +28,8 @@ from hcs_core.arrays import (
 from hcs_core.arrays.frameworks.numpy import NumpyAdapter
 from hcs_core.errors import (
     CopyRequiredError,
+    DeviceNotFoundError,
     DtypeError,
-    FrameworkUnavailableError,
     LossyConversionError,
     UnknownPluginError,
     UnsupportedArrayError,
@@ -215,7 +215,7 @@ def test_copy_false_with_another_dtype_is_refused_before_anything_is_copied():
 def test_an_unknown_framework_or_device_names_what_there_is():
     with pytest.raises(UnknownPluginError, match="did you mean 'numpy'"):
         convert(PLANE, "nunpy")
-    with pytest.raises(FrameworkUnavailableError, match="cuda:0"):
+    with pytest.raises(DeviceNotFoundError, match="cuda:0"):
         convert(PLANE, "numpy", device="cuda:0")
     assert convert(PLANE, "numpy", device="cpu") is PLANE
 
@@ -241,7 +241,7 @@ class _Copying(NumpyAdapter):
     """A framework that cannot share memory, as a device with memory of its own."""
 
     name = "copying"
-    module_names = ("nowhere",)
+    module_names = ("numpy",)
 
     def owns(self, value: object) -> bool:
         return False

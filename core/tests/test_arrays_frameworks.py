@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs_core.arrays import Recorder, convert, describe, detect, empty, freeze, plan
-from hcs_core.arrays._convert import adapter_for
+from hcs_core.arrays._adapters import adapter_for
 from hcs_core.arrays._dtypes import dtype_of
 from hcs_core.arrays.frameworks.jax import JaxAdapter
 from hcs_core.arrays.frameworks.pyclesperanto import PyclesperantoAdapter
@@ -301,9 +301,9 @@ def test_tensors_that_are_not_what_lies_in_memory_are_refused():
 
 @pytest.mark.parametrize("framework", ALL)
 def test_an_unknown_device_says_which_there_are(framework):
-    from hcs_core.errors import FrameworkUnavailableError
+    from hcs_core.errors import DeviceNotFoundError
 
-    with pytest.raises(FrameworkUnavailableError, match=adapter_for(framework).devices()[0]):
+    with pytest.raises(DeviceNotFoundError, match=adapter_for(framework).devices()[0]):
         convert(numbers((2, 2), "uint8"), framework, device="cuda:77")
 
 

@@ -24,7 +24,8 @@ CLASSES = sorted(
 
 def example(kind: type[HcsError]) -> HcsError:
     """Make an error, with values that fit the names of its arguments."""
-    texts = {"code": errno.ENOSPC, "count": 3, "shape": (3, 4)}
+    numbers = ("count", "requested", "freed", "attempts", "free", "total")
+    texts = {"code": errno.ENOSPC, "shape": (3, 4), **dict.fromkeys(numbers, 3)}
     plural = ("known", "claims", "available", "names", "readers", "candidates", "files")
     arguments = {}
     if kind.__init__ is not HcsError.__init__:
@@ -54,7 +55,7 @@ def test_an_error_is_one_line_that_names_what_was_asked(kind):
 def test_the_tree_in_the_docstring_is_the_tree():
     drawn = {}
     for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"    [│├└─ ]*(\w+Error)\b\s*(\w+Error)?", line)
+        found = re.match(r"    [│├└─ ]*(\w+Error|OutOfMemory)\b\s*(\w+Error)?", line)
         if found:
             drawn[found[1]] = found[2]
     assert set(drawn) == {kind.__name__ for kind in CLASSES}

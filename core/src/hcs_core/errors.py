@@ -10,6 +10,8 @@
     │   ├── SettingError            ValueError
     │   ├── UnknownKernelError      LookupError
     │   ├── FrameworkUnavailableError
+    │   ├── DeviceNotFoundError     LookupError
+    │   ├── PinnedMemoryError
     │   ├── FrameworkOrderError     ImportError
     │   ├── ContractError           ValueError
     │   ├── NotAFunctionError       TypeError
@@ -22,7 +24,10 @@
     │   ├── ShapeError              ValueError
     │   ├── DtypeError              TypeError
     │   ├── LossyConversionError    TypeError
-    │   └── CopyRequiredError       BufferError
+    │   ├── UnscalableValuesError   ValueError
+    │   ├── CopyRequiredError       BufferError
+    │   ├── ResultError             TypeError
+    │   └── OutOfMemory             MemoryError
     ├── StorageError                a store could not do it
     │   ├── KeyNotFoundError        FileNotFoundError
     │   ├── KeyExistsError          FileExistsError
@@ -59,6 +64,15 @@ def listed(names: tuple[str, ...] | list[str], *, most: int = MOST_NAMES) -> str
     shown = ", ".join(names[:most])
     hidden = len(names) - most
     return f"{shown} and {hidden} more" if hidden > 0 else shown or "none"
+
+
+def sized(nbytes: float) -> str:
+    """Return a number of bytes as people read it: ``1.5 GiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if nbytes < 1024:
+            return f"{nbytes:.4g} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:.4g} TiB"
 
 
 def near(name: str, known: tuple[str, ...]) -> str:
@@ -182,6 +196,35 @@ class FrameworkUnavailableError(UsageError):
         )
 
 
+class DeviceNotFoundError(UsageError, LookupError):
+    """An array framework has no such device here."""
+
+    def __init__(self, device: str, framework: str, available: tuple[str, ...]) -> None:
+        super().__init__(device, framework, available)
+        self.device, self.framework, self.available = device, framework, available
+
+    def __str__(self) -> str:
+        advice = "name one of these" if self.available else "is its driver installed?"
+        return (
+            f"{self.framework} has no device {self.device!r} here "
+            f"(available: {listed(self.available)}); {advice}"
+        )
+
+
+class PinnedMemoryError(UsageError):
+    """No framework that is imported can page-lock host memory."""
+
+    def __init__(self, imported: tuple[str, ...]) -> None:
+        super().__init__(imported)
+        self.imported = imported
+
+    def __str__(self) -> str:
+        return (
+            "page-locked memory needs torch or cupy with a CUDA device, imported in this process "
+            f"(imported: {listed(self.imported)}); import one of them first, or leave pinned away"
+        )
+
+
 class FrameworkOrderError(UsageError, ImportError):
     """A framework cannot be imported after another one: the process would crash."""
 
@@ -261,16 +304,17 @@ class CapabilityError(UsageError, TypeError):
 
 
 class MissingLibraryError(UsageError, ImportError):
-    """An optional library is needed and not installed."""
+    """An optional library is needed and not installed; `extra` of the core has it, if any."""
 
-    def __init__(self, library: str, purpose: str, extra: str) -> None:
+    def __init__(self, library: str, purpose: str, extra: str = "") -> None:
         super().__init__(library, purpose, extra)
         self.library, self.purpose, self.extra = library, purpose, extra
 
     def __str__(self) -> str:
+        what = f'"./core[{self.extra}]"' if self.extra else self.library
         return (
             f"{self.purpose} needs {self.library}, which is not installed; "
-            f'install it with: python -m pip install "./core[{self.extra}]"'
+            f"install it with: python -m pip install {what}"
         )
 
 
@@ -326,6 +370,17 @@ class LossyConversionError(ArrayError, TypeError):
         )
 
 
+class UnscalableValuesError(ArrayError, ValueError):
+    """An array holds values that have no place in the dtype that it is rescaled to."""
+
+    def __init__(self, count: int, found: str, target: str, advice: str) -> None:
+        super().__init__(count, found, target, advice)
+        self.count, self.found, self.target, self.advice = count, found, target, advice
+
+    def __str__(self) -> str:
+        return f"{self.target} has no place for {self.count} {self.found}; {self.advice}"
+
+
 class CopyRequiredError(ArrayError, BufferError):
     """``copy=False`` was asked for and the memory cannot be shared."""
 
@@ -337,6 +392,67 @@ class CopyRequiredError(ArrayError, BufferError):
         return (
             f"{self.source} cannot become {self.target} without a copy: {self.reason}; "
             "pass copy=None to allow one"
+        )
+
+
+class ResultError(ArrayError, TypeError):
+    """A decorated function returned something else than its contract says."""
+
+    def __init__(self, function: str, found: str, wanted: str) -> None:
+        super().__init__(function, found, wanted)
+        self.function, self.found, self.wanted = function, found, wanted
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function} returned {self.found}, not {self.wanted}; "
+            "return that, or say in its decorator what it returns"
+        )
+
+
+class OutOfMemory(ArrayError, MemoryError):  # noqa: N818 - named as people speak of it
+    """A function found too little memory, also after other memory had been freed.
+
+    Parameters
+    ----------
+    function : str
+        The function that was called.
+    device : str
+        Where the memory was lacking.
+    requested : int, optional
+        How many bytes it asked for the first time, where the framework says so.
+    freed : int
+        How many bytes were given back in between, as far as the frameworks tell.
+    attempts : int
+        How often the function was called.
+    free, total : int, optional
+        Bytes that are free on the device, and its size, where that is known.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        device: str,
+        requested: int | None,
+        freed: int,
+        attempts: int,
+        free: int | None = None,
+        total: int | None = None,
+    ) -> None:
+        super().__init__(function, device, requested, freed, attempts, free, total)
+        self.function, self.device, self.requested = function, device, requested
+        self.freed, self.attempts = freed, attempts
+        self.free, self.total = free, total
+
+    def __str__(self) -> str:
+        numbers = [f"tried {self.attempts} times" if self.attempts != 1 else "tried once"]
+        if self.requested is not None:
+            numbers.append(f"asked for {sized(self.requested)}")
+        numbers.append(f"{sized(self.freed)} were freed in between")
+        if self.free is not None and self.total is not None:
+            numbers.append(f"{sized(self.free)} of {sized(self.total)} are free")
+        return (
+            f"{self.function} ran out of memory on {self.device}: {', '.join(numbers)}; give it "
+            "fewer or smaller planes at once, or free what else holds memory there"
         )
 
 

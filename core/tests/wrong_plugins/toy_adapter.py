@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from hcs_core.arrays import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.errors import FrameworkUnavailableError
+from hcs_core.errors import DeviceNotFoundError
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(("bool", "uint8", "uint16", "int32", "float32", "float64")),
@@ -49,7 +49,7 @@ class BoxAdapter(ArrayAdapter):
         from toy_framework import Box
 
         if device != "cpu":
-            raise FrameworkUnavailableError(f"device {device!r}", self.name, ("cpu",))
+            raise DeviceNotFoundError(device, self.name, ("cpu",))
         return Box(array)
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.arrays._dtypes import dtype_of
 from hcs_core.registry import AutoRegisterMeta, Registry
 
 Layout = Literal["any", "forward", "c"]
@@ -68,6 +73,29 @@ class ArrayInfo(NamedTuple):  # made at each conversion; a frozen dataclass take
         )
 
 
+class DeviceMemory(NamedTuple):
+    """The memory of one device, in bytes.
+
+    Parameters
+    ----------
+    device : str
+        Such as ``"cuda:0"``.
+    used : int
+        What is taken, by anybody.
+    free : int
+        What could still be had; what a framework keeps unused does not count.
+    """
+
+    device: str
+    used: int
+    free: int
+
+    @property
+    def total(self) -> int:
+        """The size of the memory."""
+        return self.used + self.free
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a framework can hold, and when it takes host memory over as it is.
@@ -92,6 +120,8 @@ class Capabilities:
         Whether it holds arrays without elements.
     byte_orders : bool
         Whether it holds numbers in the other byte order too.
+    dlpack : frozenset of str
+        The kinds of device, such as ``"cuda"``, whose memory it exchanges by DLPack.
     """
 
     dtypes: frozenset[str]
@@ -103,6 +133,7 @@ class Capabilities:
     ndim: tuple[int, int] = (0, 64)
     empty: bool = True
     byte_orders: bool = False
+    dlpack: frozenset[str] = frozenset()
 
 
 ARRAYS: Registry[type[ArrayAdapter]] = Registry("hcs.arrays", api=1, doc="array frameworks")
@@ -118,9 +149,11 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
 
     name: ClassVar[str]
     module_names: ClassVar[tuple[str, ...]]
-    """Top-level modules whose types are this framework's arrays."""
+    """Top-level modules whose types are this framework's arrays; the first is imported."""
     import_before: ClassVar[tuple[str, ...]] = ()
     """Modules after whose import this framework can no longer be loaded."""
+    takes_capsules: ClassVar[bool] = False
+    """Whether `from_dlpack` takes memory over without agreeing on streams first."""
 
     @abstractmethod
     def owns(self, value: object) -> bool:
@@ -133,6 +166,26 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
     @abstractmethod
     def describe(self, array: Any) -> ArrayInfo:
         """Return what one of this framework's arrays is."""
+
+    def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
+        """Return what decides how an array is handed on, and its address if it is `located`.
+
+        Arrays of equal facts have equal descriptions, but for the address. Asked at each
+        conversion: a quicker answer than a whole description pays.
+
+        Returns
+        -------
+        hashable
+            A key of what was planned.
+        int
+            The address of the first element; anything where nobody asks for it.
+        """
+        info = self.describe(array)
+        return info._replace(pointer=0), info.pointer
+
+    def address(self, array: Any) -> int:
+        """Return the address of the first element of an array that has elements."""
+        return self.describe(array).pointer
 
     @abstractmethod
     def to_host(self, array: Any) -> NDArray[Any]:
@@ -154,6 +207,14 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
             If the framework has no such device.
         """
 
+    def copied(self, array: Any, device: str, dtype: str) -> Any:
+        """Return a copy in memory of its own on a device, cast as NumPy does."""
+        host = self.to_host(array)
+        return self.from_host(np.array(host, dtype_of(dtype)), device)
+
+    def finish(self, array: Any) -> None:
+        """Wait until what was queued to compute an array is done."""
+
     def checked(self, array: Any) -> Any:
         """Return an array as it may be handed on; refuse one that is not what it seems.
 
@@ -165,7 +226,7 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
         return array
 
     def host_device(self) -> str:
-        """Return the device that host arrays go to when none is named."""
+        """Return the device that host arrays go to when none is named; imports nothing."""
         return "cpu"
 
     def devices(self) -> tuple[str, ...]:
@@ -176,12 +237,64 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
         """Return whether an error says that memory, and nothing else, was missing."""
         return isinstance(error, MemoryError)
 
-    def free_cache(self, device: str) -> None:
-        """Give memory back that the framework holds on a device and does not use."""
+    def free_cache(self, device: str) -> int:
+        """Give memory back that the framework holds on a device and does not use.
+
+        Returns
+        -------
+        int
+            How many bytes it gave back, as far as it can tell.
+        """
+        return 0
+
+    def memory(self, device: str) -> DeviceMemory | None:
+        """Return how full a device's memory is; None where nobody can tell."""
+        return _host_memory() if device == "cpu" else None
+
+    def on(self, device: str) -> AbstractContextManager[object]:
+        """Return a context in which the framework computes on a device.
+
+        On a GPU each thread has a stream of its own: work in the context waits for what was
+        queued before it, and what is queued after the context waits for its results.
+        """
+        return nullcontext()
+
+    def namespace(self) -> Any | None:
+        """Return a module of the array API standard for its arrays, or None.
+
+        Asked only where there are such arrays, so it may import what it needs.
+        """
+        return None
+
+    def pinned(self, nbytes: int) -> NDArray[Any] | None:
+        """Return page-locked host memory, from which uploads are fastest, as bytes.
+
+        None where the framework has none to offer; asked only of loaded frameworks.
+        """
+        return None
+
+    def from_dlpack(self, array: Any) -> Any:
+        """Return another framework's array over the same memory, on any device they share.
+
+        The array itself is taken over by the object protocol, in which both frameworks agree
+        on streams; never a bare capsule, by which nothing waits.
+        """
+        raise NotImplementedError(f"{self.name} exchanges no memory by DLPack")
 
     def is_loaded(self) -> bool:
         """Return whether the framework is imported in this process."""
         return any(name in sys.modules for name in self.module_names)
+
+
+def _host_memory() -> DeviceMemory | None:
+    """Return how full the machine's memory is; what caches hold can be had, so it is free."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:  # not Linux
+        return None
+    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    free = sizes["MemAvailable"]
+    return DeviceMemory("cpu", sizes["MemTotal"] - free, free)
 
 
 ARRAYS.expect(ArrayAdapter, attribute="name")

@@ -27,6 +27,11 @@ def dtype_of(name: Any) -> np.dtype[Any]:
     return found
 
 
+def asked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the dtype that a caller names, also by the name that NumPy does not know."""
+    return dtype_of(dtype) if isinstance(dtype, str) else np.dtype(dtype)
+
+
 @lru_cache(maxsize=256)
 def name_of(dtype: np.dtype[Any]) -> str:
     """Return the name by which a dtype is known here; NumPy takes 1.5 us to make one."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
+from hcs_core.arrays._adapters import adapter_for
 from hcs_core.arrays._dtypes import Casting, dtype_of, is_exact, name_of, nearest
 from hcs_core.arrays._layout import fits_memory
 from hcs_core.errors import (
@@ -26,9 +26,20 @@ Action = Literal["same", "alias", "copy", "move"]
 ``alias``
     Another array over the same memory.
 ``copy``
-    A copy in host memory.
+    A copy in the memory of the device where the array lies.
 ``move``
-    A copy from or to a device's memory.
+    A copy in the memory of another device.
+"""
+
+Way = Literal["", "host", "dlpack", "device"]
+"""How it gets there.
+
+``host``
+    As a NumPy array in host memory, which each framework shares with it.
+``dlpack``
+    From framework to framework, on the device where it lies.
+``device``
+    Within its framework.
 """
 
 
@@ -41,12 +52,14 @@ class Route(NamedTuple):
         What happens to the memory.
     source, target : str
         The frameworks.
-    device : str
-        Where the result lies.
+    origin, device : str
+        Where the array lies, and where the result will.
     dtype : str
         The result's dtype.
     nbytes : int
         Bytes that are written: 0 for ``same`` and ``alias``.
+    way : {"", "host", "dlpack", "device"}
+        How it gets there; empty for ``same``.
     reason : str
         Why memory cannot be shared; empty where it is.
     """
@@ -54,79 +67,116 @@ class Route(NamedTuple):
     action: Action
     source: str
     target: str
+    origin: str
     device: str
     dtype: str
     nbytes: int
+    way: Way
     reason: str = ""
 
 
-def plan_route(
-    info: ArrayInfo,
-    target: ArrayAdapter,
-    *,
-    device: str | None,
-    copy: bool | None,
-    dtype: DTypeLike | None,
-    casting: Casting,
-    writable: bool,
-) -> Route:
+class Asked(NamedTuple):
+    """What a caller of `convert` wants; see there."""
+
+    device: str | None = None
+    copy: bool | None = None
+    dtype: np.dtype[Any] | None = None
+    casting: Casting = "safe"
+    writable: bool = True
+
+
+def plan_route(info: ArrayInfo, target: ArrayAdapter, asked: Asked) -> Route:
     """Return what `convert` does with an array of which this is known; see there."""
     able = target.capabilities()
-    wanted = _dtype(info, target, able, dtype, casting)
+    wanted = _dtype(info, target, able, asked.dtype, asked.casting)
     _check_shape(info, target, able)
-    stays = info.framework == target.name
-    place = device or (info.device if stays else target.host_device())
-    reason = _reason(info, able, place, wanted, stays=stays, copy=copy, writable=writable)
+    shared = able.dlpack & adapter_for(info.framework).capabilities().dlpack
+    place = full_name(asked.device) or _usual_device(info, target, shared)
+    reason = _reason(info, target, shared, place, wanted, asked)
     if not reason:
-        action: Action = "same" if stays else "alias"
-        return Route(action, info.framework, target.name, place, wanted, 0)
-    if copy is False:
-        asked = f"{target.name} {wanted} on {place}"
-        raise CopyRequiredError(f"{info.framework} {info.dtype} on {info.device}", asked, reason)
-    on_host = place == info.device == "cpu" and able.shares_host
+        action: Action = "same" if info.framework == target.name else "alias"
+        way = "" if action == "same" else _way(info, target, shared, place, is_alias=True)
+        return Route(action, info.framework, target.name, place, place, wanted, 0, way)
+    if asked.copy is False:
+        wish = f"{target.name} {wanted} on {place}"
+        raise CopyRequiredError(f"{info.framework} {info.dtype} on {info.device}", wish, reason)
     size = math.prod(info.shape) * dtype_of(wanted).itemsize
-    action = "copy" if on_host else "move"
-    return Route(action, info.framework, target.name, place, wanted, size, reason)
+    way = _way(info, target, shared, place, is_alias=False)
+    action = "copy" if place == info.device else "move"
+    return Route(action, info.framework, target.name, info.device, place, wanted, size, way, reason)
+
+
+def kind_of(device: str) -> str:
+    """Return what kind of device one is: ``"cuda"`` of ``"cuda:1"``."""
+    return device.partition(":")[0]
+
+
+def full_name(device: str | None) -> str | None:
+    """Return a device with its index: ``"cuda"`` is ``"cuda:0"``."""
+    return f"{device}:0" if device and device != "cpu" and ":" not in device else device
+
+
+def _usual_device(info: ArrayInfo, target: ArrayAdapter, shared: frozenset[str]) -> str:
+    """Return where an array goes that was sent nowhere: it stays where it lies if it can."""
+    if info.framework == target.name:
+        return info.device
+    # What is not loaded is not asked which devices this machine has for it.
+    stays = kind_of(info.device) in shared and (
+        not target.is_loaded() or info.device in target.devices()
+    )
+    return info.device if stays else target.host_device()
+
+
+def _way(
+    info: ArrayInfo, target: ArrayAdapter, shared: frozenset[str], place: str, *, is_alias: bool
+) -> Way:
+    """Return how an array gets to a place in another framework, or in its own."""
+    on_host = "cpu" in (info.device, place)
+    if info.framework == target.name:
+        return "host" if on_host else "device"
+    if on_host and not is_alias:
+        return "host"  # copies in host memory are made by us
+    # NumPy cannot import what it may not write to, and no number of bfloat16.
+    has_elements, by_view = info.nbytes > 0, "numpy" in (info.framework, target.name)
+    is_taken = kind_of(info.device) == kind_of(place) and kind_of(place) in shared
+    return "dlpack" if is_taken and has_elements and not by_view else "host"
 
 
 def _reason(
     info: ArrayInfo,
-    able: Capabilities,
+    target: ArrayAdapter,
+    shared: frozenset[str],
     place: str,
     wanted: str,
-    *,
-    stays: bool,
-    copy: bool | None,
-    writable: bool,
+    asked: Asked,
 ) -> str:
     """Return why memory is not shared, or nothing."""
-    if copy:
+    able, stays = target.capabilities(), info.framework == target.name
+    if asked.copy:
         return "a copy was asked for"
     if wanted != info.dtype:
         return "its dtype differs"
     if place != info.device:
         return f"it lies on {info.device}"
     if stays:
-        return _reason_of_writing(info, able, stays=True, copy=copy, writable=writable)
-    if not able.shares_host or info.device != "cpu":
+        return _reason_of_writing(info, able, asked, stays=True)
+    if not (able.shares_host if info.device == "cpu" else kind_of(info.device) in shared):
         return "its memory cannot be shared"
     if info.nbytes == 0:
         return "" if able.empty else "it has no elements"
     itemsize = dtype_of(wanted).itemsize
     if not fits_memory(info.shape, info.strides, itemsize, info.pointer, able):
         return "its layout or alignment differs"
-    return _reason_of_writing(info, able, stays=False, copy=copy, writable=writable)
+    return _reason_of_writing(info, able, asked, stays=False)
 
 
-def _reason_of_writing(
-    info: ArrayInfo, able: Capabilities, *, stays: bool, copy: bool | None, writable: bool
-) -> str:
+def _reason_of_writing(info: ArrayInfo, able: Capabilities, asked: Asked, *, stays: bool) -> str:
     """Return why a write through one of the two arrays would be wrong, or nothing."""
     if able.immutable:
         # Its arrays must never change, so nobody else may write to their memory.
-        safe = stays or info.frozen or copy is False
+        safe = stays or info.frozen or asked.copy is False
         return "" if safe else "it can be written to, and the result must never change"
-    if stays or not writable:
+    if stays or not asked.writable:
         return ""
     if info.readonly and not able.marks_readonly:
         return "it is read-only"
@@ -137,16 +187,15 @@ def _dtype(
     info: ArrayInfo,
     target: ArrayAdapter,
     able: Capabilities,
-    dtype: DTypeLike | None,
+    wanted: np.dtype[Any] | None,
     casting: Casting,
 ) -> str:
     """Return the dtype of the result, if `casting` allows it and the framework holds it."""
-    if dtype is None and info.dtype in able.dtypes:
+    if wanted is None and info.dtype in able.dtypes:
         return info.dtype
     source = dtype_of(info.dtype)
     native = source if source.isnative or able.byte_orders else source.newbyteorder("=")
-    if dtype is not None:
-        wanted = dtype_of(dtype) if dtype == "bfloat16" else np.dtype(dtype)
+    if wanted is not None:
         if wanted.kind not in "biufcV" or wanted.hasobject:
             raise DtypeError("convert", str(wanted), "dtypes of numbers and booleans")
     elif native.name in able.dtypes or casting in ("no", "equiv", "safe"):

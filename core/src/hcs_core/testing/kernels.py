@@ -368,7 +368,7 @@ def _copied(output: Any) -> Any:
 
 
 def _check_image(kernel: Kernel, image: Any, before: NDArray[Any]) -> None:
-    policy = before.dtype.name if kernel.dtype == "preserve" else kernel.dtype
+    policy = before.dtype.name if kernel.dtype in ("preserve", "scale") else kernel.dtype
     assert isinstance(image, np.ndarray)
     assert policy in ("native", image.dtype.name)
     if kernel.stack == "across":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.errors import FrameworkUnavailableError
+from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities, DeviceMemory
+from hcs_core.errors import DeviceNotFoundError
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(
@@ -18,7 +21,15 @@ _CAPABILITIES = Capabilities(
         )
     ),
     shares_host=False,
+    dlpack=frozenset(("cuda",)),
 )
+
+
+class _Streams(threading.local):
+    """The side stream of each device, one for every thread."""
+
+    def __init__(self) -> None:
+        self.of_device: dict[str, Any] = {}
 
 
 class CupyAdapter(ArrayAdapter):
@@ -26,6 +37,9 @@ class CupyAdapter(ArrayAdapter):
 
     name: ClassVar[str] = "cupy"
     module_names: ClassVar[tuple[str, ...]] = ("cupy",)
+
+    def __init__(self) -> None:
+        self._streams = _Streams()
 
     def owns(self, value: object) -> bool:
         """Return whether `value` is a CuPy array."""
@@ -51,29 +65,91 @@ class CupyAdapter(ArrayAdapter):
         )
 
     def to_host(self, array: Any) -> NDArray[Any]:
-        """Return a copy in host memory, once the device has computed it."""
+        """Return a copy in page-locked host memory, once the device has computed it."""
+        import cupy
+        import cupyx
+
+        with array.device:
+            host: NDArray[Any] = cupyx.empty_pinned(array.shape, array.dtype)
+            cupy.asnumpy(array, out=host)
+        return host
+
+    def from_host(self, array: NDArray[Any], device: str) -> Any:
+        """Return a copy on the device, which is complete."""
+        import cupy
+
+        with self._checked(device):
+            result = cupy.empty(array.shape, array.dtype)
+            result.set(array)  # from page-locked memory without another copy (cupy#7821)
+            cupy.cuda.get_current_stream().synchronize()
+            return result
+
+    def from_dlpack(self, array: Any) -> Any:
+        """Return a CuPy array over another framework's memory."""
+        import cupy
+
+        return cupy.from_dlpack(array)
+
+    def copied(self, array: Any, device: str, dtype: str) -> Any:
+        """Return a copy on a device."""
+        import cupy
+
+        with self._checked(device):
+            return cupy.array(array, dtype=dtype, copy=True)
+
+    def finish(self, array: Any) -> None:
+        """Wait for the stream on which the array is computed."""
         import cupy
 
         with array.device:
-            found: NDArray[Any] = cupy.asnumpy(array)
+            cupy.cuda.get_current_stream().synchronize()
+
+    def on(self, device: str) -> AbstractContextManager[object]:
+        """Return a context that computes on a device, in a stream of this thread's own."""
+        return self._on_cuda(device)
+
+    @contextmanager
+    def _on_cuda(self, device: str) -> Iterator[Any]:
+        import cupy
+
+        with self._checked(device):
+            outer = cupy.cuda.get_current_stream()
+            stream = self._streams.of_device.get(device)
+            if stream is None:
+                stream = self._streams.of_device[device] = cupy.cuda.Stream(non_blocking=True)
+            stream.wait_event(outer.record())
+            try:
+                with stream:
+                    yield stream
+            finally:
+                # Also after an error: memory of the outer stream may still be in use.
+                outer.wait_event(stream.record())
+
+    def namespace(self) -> Any | None:
+        """Return CuPy under the names of the array API standard."""
+        try:
+            import array_api_compat.cupy
+        except ModuleNotFoundError:
+            return None
+        return array_api_compat.cupy
+
+    def pinned(self, nbytes: int) -> NDArray[Any] | None:
+        """Return page-locked memory, where there is a device."""
+        import cupyx
+
+        found: NDArray[Any] | None = cupyx.empty_pinned(nbytes, "uint8") if self.devices() else None
         return found
 
-    def from_host(self, array: NDArray[Any], device: str) -> Any:
-        """Return a copy on the device."""
-        import cupy
-
-        kind, _, index = device.partition(":")
-        known = self.devices()
-        if f"{kind}:{index or 0}" not in known:
-            raise FrameworkUnavailableError(f"device {device!r}", self.name, known)
-        with cupy.cuda.Device(int(index or 0)):
-            return cupy.asarray(array)
+    def memory(self, device: str) -> DeviceMemory | None:
+        """Return how full a device is."""
+        with self._checked(device) as place:
+            free, total = place.mem_info
+        return DeviceMemory(device, total - free, free)
 
     def host_device(self) -> str:
-        """Return the CUDA device that is current."""
-        import cupy
-
-        return f"cuda:{cupy.cuda.Device().id}"
+        """Return the CUDA device that is current: the first one, until CuPy is loaded."""
+        cupy = sys.modules.get("cupy")
+        return f"cuda:{cupy.cuda.Device().id if cupy is not None else 0}"
 
     def devices(self) -> tuple[str, ...]:
         """Return each CUDA device; none without a driver."""
@@ -89,11 +165,24 @@ class CupyAdapter(ArrayAdapter):
         """Return whether CuPy's pool had no memory; its error is a MemoryError."""
         return isinstance(error, MemoryError)
 
-    def free_cache(self, device: str) -> None:
+    def free_cache(self, device: str) -> int:
         """Give the free blocks of the device's pool, and pinned host blocks, back."""
         cupy = sys.modules.get("cupy")
         if cupy is None or not device.startswith("cuda"):
-            return
+            return 0
+        pool = cupy.get_default_memory_pool()
         with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
-            cupy.get_default_memory_pool().free_all_blocks()
+            before = int(pool.total_bytes())
+            pool.free_all_blocks()
+            freed = before - int(pool.total_bytes())
         cupy.get_default_pinned_memory_pool().free_all_blocks()
+        return freed
+
+    def _checked(self, device: str) -> Any:
+        """Return CuPy's device of this name; used with `with` it is the current one."""
+        import cupy
+
+        known = self.devices()
+        if device not in known:
+            raise DeviceNotFoundError(device, self.name, known)
+        return cupy.cuda.Device(int(device.partition(":")[2]))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
+from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities, DeviceMemory
 from hcs_core.arrays._aligned import ALIGNMENT, unlocked
-from hcs_core.arrays._dtypes import is_bfloat16, name_of
-from hcs_core.errors import FrameworkUnavailableError
+from hcs_core.arrays._dtypes import dtype_of, is_bfloat16, name_of
+from hcs_core.errors import DeviceNotFoundError
 
 _DTYPES = frozenset(
     (
@@ -21,7 +22,13 @@ _DTYPES = frozenset(
 )
 _WIDE = frozenset(("uint64", "int64", "float64", "complex128"))
 _NARROW, _EVERYTHING = (
-    Capabilities(dtypes=dtypes, layout="c", alignment=ALIGNMENT, immutable=True)
+    Capabilities(
+        dtypes=dtypes,
+        layout="c",
+        alignment=ALIGNMENT,
+        immutable=True,
+        dlpack=frozenset(("cpu", "cuda")),
+    )
     for dtypes in (_DTYPES, _DTYPES | _WIDE)
 )
 
@@ -59,19 +66,64 @@ class JaxAdapter(ArrayAdapter):
             frozen=True,
         )
 
+    def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
+        """Return what decides how the array is handed on, and its address."""
+        try:
+            strides = memoryview(array).strides  # in half the time that NumPy takes
+        except BufferError:  # on a device, in another order than C, or of bfloat16
+            strides = self.describe(array).strides
+        (device,) = array.devices()
+        address = array.unsafe_buffer_pointer() if located else 0
+        return (array.shape, strides, array.dtype, device), address
+
+    def address(self, array: Any) -> int:
+        """Return the address of the first element."""
+        return int(array.unsafe_buffer_pointer())
+
     def to_host(self, array: Any) -> NDArray[Any]:
         """Return the array as a read-only NumPy array; on the host it shares the memory."""
-        (device,) = array.devices()
-        return _host(array) if device.platform == "cpu" else np.asarray(array)
+        return _host(array)
 
     def from_host(self, array: NDArray[Any], device: str) -> Any:
         """Return a JAX array; on the host it shares the memory."""
         import jax
 
-        place = self._place(device)
-        if place.platform != "cpu" or place.id or is_bfloat16(array.dtype) or not array.size:
-            return jax.device_put(array, place)
-        return jax.dlpack.from_dlpack(unlocked(array))
+        if device == "cpu" and array.size and not is_bfloat16(array.dtype):
+            return jax.dlpack.from_dlpack(unlocked(array))
+        # It returns while it still reads, and the memory may be written to afterwards.
+        return jax.device_put(array, self._place(device)).block_until_ready()
+
+    def from_dlpack(self, array: Any) -> Any:
+        """Return a JAX array over another framework's memory, on any device."""
+        import jax
+
+        return jax.dlpack.from_dlpack(array)
+
+    def copied(self, array: Any, device: str, dtype: str) -> Any:
+        """Return a copy on a device."""
+        import jax
+
+        return jax.numpy.array(array, dtype_of(dtype), copy=True, device=self._place(device))
+
+    def finish(self, array: Any) -> None:
+        """Wait until the array is computed."""
+        array.block_until_ready()
+
+    def namespace(self) -> Any | None:
+        """Return `jax.numpy`, which follows the array API standard."""
+        import jax
+
+        return jax.numpy
+
+    def memory(self, device: str) -> DeviceMemory | None:
+        """Return how much of its own pool JAX has taken on a GPU, and how full the host is."""
+        if device == "cpu":
+            return super().memory(device)
+        stats = self._place(device).memory_stats()
+        if not stats or "bytes_limit" not in stats:
+            return None
+        used = int(stats["bytes_in_use"])
+        return DeviceMemory(device, used, int(stats["bytes_limit"]) - used)
 
     def devices(self) -> tuple[str, ...]:
         """Return the devices that JAX sees."""
@@ -96,16 +148,17 @@ class JaxAdapter(ArrayAdapter):
             return jax.devices(platform)[int(index or 0)]
         except (RuntimeError, ValueError, IndexError) as cause:
             known = self.devices()
-            raise FrameworkUnavailableError(f"device {device!r}", self.name, known) from cause
+            raise DeviceNotFoundError(device, self.name, known) from cause
 
 
 def _host(array: Any) -> NDArray[Any]:
-    """Return an array on the host as a NumPy array that shares its memory."""
+    """Return an array as a NumPy array, which shares its memory where that is the host's."""
     host = np.asarray(array)
-    address = host.__array_interface__["data"][0]
-    if not host.size or is_bfloat16(host.dtype) or address == array.unsafe_buffer_pointer():
+    if host.base is not None or not host.size or is_bfloat16(host.dtype):
         return host
-    return np.from_dlpack(array)  # np.asarray copies what is not in C order
+    # It is a copy: of what lies on a device, or on the host in another order than C.
+    (device,) = array.devices()
+    return np.from_dlpack(array) if device.platform == "cpu" else host
 
 
 def _device_name(device: Any) -> str:

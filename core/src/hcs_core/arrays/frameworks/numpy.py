@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.arrays._aligned import is_frozen
+from hcs_core.arrays._aligned import address_of, is_frozen, owner_of
 from hcs_core.arrays._dtypes import name_of
-from hcs_core.errors import FrameworkUnavailableError, UnsupportedArrayError
+from hcs_core.errors import DeviceNotFoundError, UnsupportedArrayError
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(
@@ -47,11 +48,23 @@ class NumpyAdapter(ArrayAdapter):
             dtype=name_of(array.dtype),
             device="cpu",
             strides=array.strides,
-            pointer=array.__array_interface__["data"][0] if array.size else 0,
+            pointer=address_of(array) if array.size else 0,
             readonly=readonly,
             nbytes=array.nbytes,
             frozen=readonly and is_frozen(array),
         )
+
+    def facts(self, array: NDArray[Any], *, located: bool) -> tuple[Hashable, int]:
+        """Return what decides how the array is handed on, and its address."""
+        flags = array.flags
+        owner = owner_of(array)
+        frozen = owner is not None and owner.frozen and not flags.writeable
+        address = address_of(array, owner) if located else 0
+        return (array.shape, array.strides, array.dtype, flags.writeable, frozen), address
+
+    def address(self, array: NDArray[Any]) -> int:
+        """Return the address of the first element."""
+        return address_of(array)
 
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array itself."""
@@ -72,5 +85,5 @@ class NumpyAdapter(ArrayAdapter):
     def from_host(self, array: NDArray[Any], device: str) -> NDArray[Any]:
         """Return the array itself; NumPy has one device."""
         if device != "cpu":
-            raise FrameworkUnavailableError(f"device {device!r}", self.name, ("cpu",))
+            raise DeviceNotFoundError(device, self.name, ("cpu",))
         return array

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.errors import FrameworkUnavailableError
+from hcs_core.errors import DeviceNotFoundError
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")),
@@ -18,9 +18,11 @@ _CAPABILITIES = Capabilities(
     ndim=(1, 3),
     empty=False,
 )
-# CL_MEM_OBJECT_ALLOCATION_FAILURE, CL_OUT_OF_RESOURCES, CL_OUT_OF_HOST_MEMORY,
-# CL_INVALID_BUFFER_SIZE
-_OUT_OF_MEMORY = ("(-4)", "(-5)", "(-6)", "(-61)")
+# With the name: numbers in parentheses stand in the logs of kernels that do not compile too.
+_OUT_OF_MEMORY = (
+    *("CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)", "CL_OUT_OF_RESOURCES (-5)"),
+    *("CL_OUT_OF_HOST_MEMORY (-6)", "CL_INVALID_BUFFER_SIZE (-61)"),
+)
 
 
 class PyclesperantoAdapter(ArrayAdapter):
@@ -74,16 +76,19 @@ class PyclesperantoAdapter(ArrayAdapter):
         """Return a copy on the device."""
         import pyclesperanto as cle
 
-        return cle.push(array, device=self._place(device))
+        place = self._place(device)
+        return cle.push(array, device=place)
 
     def host_device(self) -> str:
-        """Return the device that pyclesperanto has selected."""
+        """Return the device that pyclesperanto has selected: the first one, until it is loaded."""
+        if "pyclesperanto" not in sys.modules or not _names():
+            return "opencl:0"
         import pyclesperanto as cle
 
         return self._name_of(cle.get_device())
 
     def devices(self) -> tuple[str, ...]:
-        """Return the devices of the backend, such as ``opencl:0``."""
+        """Return the devices of the backend, such as ``opencl:0``; none without a driver."""
         return tuple(f"{_backend()}:{index}" for index in range(len(_names())))
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -101,15 +106,21 @@ class PyclesperantoAdapter(ArrayAdapter):
 
         known = self.devices()
         if device not in known:
-            raise FrameworkUnavailableError(f"device {device!r}", self.name, known)
+            raise DeviceNotFoundError(device, self.name, known)
         current = cle.get_device()
         name = _names()[int(device.partition(":")[2])]
-        return current if current.name == name else cle.select_device(name)
+        if current.name == name:
+            return current
+        found = cle.select_device(name)
+        cle.select_device(current.name)  # the choice is its user's
+        return found
 
 
 def _names() -> list[str]:
     import pyclesperanto as cle
 
+    if not hasattr(cle, "list_available_devices"):  # it found no driver at all
+        return []
     return list(cle.list_available_devices("all"))
 
 

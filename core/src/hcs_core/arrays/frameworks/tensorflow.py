@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.arrays._aligned import unlocked
-from hcs_core.arrays._dtypes import is_bfloat16
-from hcs_core.errors import FrameworkUnavailableError, UnsupportedArrayError
+from hcs_core.arrays._aligned import ALIGNMENT, address_of, unlocked
+from hcs_core.arrays._dtypes import dtype_of, is_bfloat16
+from hcs_core.errors import DeviceNotFoundError, UnsupportedArrayError
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(
@@ -21,7 +22,9 @@ _CAPABILITIES = Capabilities(
         )
     ),
     layout="c",
+    alignment=ALIGNMENT,  # it takes other memory too, and ends the process at the next operation
     immutable=True,
+    dlpack=frozenset(("cpu", "cuda")),
 )
 
 
@@ -34,6 +37,7 @@ class TensorflowAdapter(ArrayAdapter):
 
     name: ClassVar[str] = "tensorflow"
     module_names: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    takes_capsules: ClassVar[bool] = True
 
     def owns(self, value: object) -> bool:
         """Return whether `value` is a tensor."""
@@ -52,18 +56,29 @@ class TensorflowAdapter(ArrayAdapter):
         host = _host(array) if device == "cpu" else None
         shape = tuple(array.shape)
         itemsize = array.dtype.size
-        pointer = host.__array_interface__["data"][0] if host is not None and host.size else 0
         return ArrayInfo(
             framework=self.name,
             shape=shape,
             dtype=array.dtype.name,
             device=device,
             strides=_c_strides(shape, itemsize),
-            pointer=pointer,
+            pointer=address_of(host) if host is not None and host.size else 0,
             readonly=True,
             nbytes=int(np.prod(shape, dtype=np.int64)) * itemsize,
             frozen=True,
         )
+
+    def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
+        """Return what decides how the tensor is handed on, and its address on the host."""
+        device = array.device
+        if not device.endswith("CPU:0"):
+            return super().facts(array, located=located)
+        host = _host(array)
+        return (host.shape, host.dtype, device), address_of(host) if located else 0
+
+    def address(self, array: Any) -> int:
+        """Return the address of the first element of a tensor on the host."""
+        return address_of(_host(array)) if array.device.endswith("CPU:0") else 0
 
     def checked(self, array: Any) -> Any:
         """Return the tensor itself."""
@@ -84,13 +99,28 @@ class TensorflowAdapter(ArrayAdapter):
         """Return a tensor; on the host it shares the memory."""
         import tensorflow as tf
 
-        place = self._checked(device)
-        if place != "cpu" or not array.size:
-            with tf.device(place.replace("cuda", "GPU").replace("cpu", "CPU:0")):
+        if device != "cpu" or not array.size:
+            with tf.device(self._place(device)):
                 return tf.constant(array)
         if is_bfloat16(array.dtype):
             return tf.bitcast(self.from_host(array.view(np.uint16), device), tf.bfloat16)
         return tf.experimental.dlpack.from_dlpack(unlocked(array).__dlpack__())
+
+    def from_dlpack(self, array: Any) -> Any:
+        """Return a tensor over memory in which nothing is left to be computed."""
+        import tensorflow as tf
+
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+    def copied(self, array: Any, device: str, dtype: str) -> Any:
+        """Return a copy on a device."""
+        import tensorflow as tf
+
+        with tf.device(self._place(device)):
+            return tf.identity(tf.cast(array, dtype))
+
+    def finish(self, array: Any) -> None:
+        """Do nothing: TensorFlow exports memory once it is computed."""
 
     def devices(self) -> tuple[str, ...]:
         """Return ``cpu`` and each GPU."""
@@ -101,26 +131,28 @@ class TensorflowAdapter(ArrayAdapter):
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Return whether TensorFlow had no memory."""
-        tf = sys.modules.get("tensorflow")
-        kind = getattr(getattr(tf, "errors", None), "ResourceExhaustedError", MemoryError)
-        return isinstance(error, kind | MemoryError)
+        errors = getattr(sys.modules.get("tensorflow"), "errors", None)
+        if errors is None:
+            return isinstance(error, MemoryError)
+        # This is how an upload says that the GPU had no memory for it (tensorflow#7025).
+        is_upload = isinstance(error, errors.InternalError) and "Dst tensor is not" in str(error)
+        return is_upload or isinstance(error, errors.ResourceExhaustedError | MemoryError)
 
-    def _checked(self, device: str) -> str:
-        wanted = "cuda:0" if device == "cuda" else device
-        known = self.devices() if wanted != "cpu" else ("cpu",)
-        if wanted not in known:
-            raise FrameworkUnavailableError(f"device {device!r}", self.name, known)
-        return wanted
+    def _place(self, device: str) -> str:
+        """Return a device under TensorFlow's name for it."""
+        known = self.devices() if device != "cpu" else ("cpu",)
+        if device not in known:
+            raise DeviceNotFoundError(device, self.name, known)
+        return device.replace("cuda", "GPU").replace("cpu", "CPU:0")
 
 
 def _host(array: Any) -> NDArray[Any]:
     """Return a tensor as a NumPy array: not by `numpy()`, which copies."""
     if array.dtype.name != "bfloat16":
         return np.asarray(array)
-    import ml_dtypes  # NumPy cannot read a single number of this dtype
-    import tensorflow as tf
+    import tensorflow as tf  # NumPy cannot read a single number of this dtype
 
-    return np.asarray(tf.bitcast(array, tf.uint16)).view(ml_dtypes.bfloat16)
+    return np.asarray(tf.bitcast(array, tf.uint16)).view(dtype_of("bfloat16"))
 
 
 def _device_name(device: str) -> str:
