@@ -1,4 +1,4 @@
-"""What conversions were made, and what they cost: for whoever asks to be told."""
+"""What conversions were made and what they cost, what was rescaled and what was lost."""
 
 from __future__ import annotations
 
@@ -23,17 +23,47 @@ class Conversion:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rescaling:
+    """One change of dtype by `rescale`.
+
+    Parameters
+    ----------
+    mode : str
+        ``native``, ``preserve``, ``scale`` or ``stretch``.
+    source, target : str
+        The dtypes, by name.
+    in_range : tuple of float, optional
+        The range that was mapped, also where it was taken from the array; None where no
+        range was given, or the array to take it from has no elements.
+    saturated : int
+        How many elements lay outside and were set to the nearest end.
+    nans : int
+        How many elements were NaN and were replaced.
+    """
+
+    mode: str
+    source: str
+    target: str
+    in_range: tuple[float, float] | None
+    saturated: int
+    nans: int
+
+
 @dataclass(slots=True)
 class Recorder:
-    """Collects conversions; pass one as ``record=``. It belongs to its caller alone.
+    """Collects what was done; pass one as ``record=``. It belongs to its caller alone.
 
     Attributes
     ----------
     conversions : list of Conversion
         In the order in which they were made.
+    rescalings : list of Rescaling
+        Likewise.
     """
 
     conversions: list[Conversion] = field(default_factory=list)
+    rescalings: list[Rescaling] = field(default_factory=list)
 
     def add(self, route: Route, seconds: float) -> None:
         """Note a conversion."""
