@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from functools import partial
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from hcs_core.arrays import FunctionContract, Value, contract_of, numpy
-from hcs_core.errors import ContractError, NotAFunctionError
+from hcs_core.arrays._decorators import memory_types, torch
+from hcs_core.arrays._oom import OomPolicy
+from hcs_core.errors import ContractError, NotAFunctionError, ParameterError
 
 
 def test_the_bare_decorator_declares_an_image_to_image_function():
@@ -27,15 +30,58 @@ def test_the_bare_decorator_declares_an_image_to_image_function():
     )
 
 
-def test_the_function_itself_is_unchanged():
+def test_the_function_is_wrapped_and_stays_what_it_was():
     def double(plane):
         """Twice."""
         return plane * 2
 
     decorated = numpy(stack="volume")(double)
-    assert decorated is double
+    assert inspect.unwrap(decorated) is double
     assert decorated.__doc__ == "Twice."
+    assert contract_of(double) is None
     np.testing.assert_array_equal(decorated(np.array([1, 2])), [2, 4])
+
+
+def test_every_option_is_a_field_of_the_contract():
+    policy = OomPolicy(retries=3, split=False)
+
+    @numpy(device="cpu", slice_by_slice=True, oom=policy, enforce_3d=True, writable=False)
+    def blur(plane):
+        return plane
+
+    assert contract_of(blur) == FunctionContract(
+        inputs=(Value("plane", "image"),),
+        device="cpu",
+        slice_by_slice=True,
+        oom=policy,
+        enforce_3d=True,
+        writable=False,
+    )
+
+
+def test_a_contract_made_without_the_options_promises_nothing_new():
+    contract = FunctionContract()
+    assert (contract.device, contract.slice_by_slice, contract.enforce_3d) == (None, False, False)
+    assert contract.writable
+    assert contract.oom == OomPolicy(retries=1, split=True)
+
+
+@pytest.mark.parametrize("stack", ["across", "volume"])
+def test_a_function_that_needs_all_planes_cannot_go_plane_by_plane(stack):
+    with pytest.raises(ParameterError, match=f"slice_by_slice must be False.*{stack}"):
+        numpy(stack=stack, slice_by_slice=True)(lambda image: image)
+
+
+def test_further_images_are_named_and_must_be_arguments():
+    @numpy(images=("background",))
+    def subtract(image, background, radius=1):
+        return image - background
+
+    contract = contract_of(subtract)
+    assert contract is not None
+    assert contract.inputs == (Value("image", "image"), Value("background", "image"))
+    with pytest.raises(ParameterError, match="images must be names of its arguments"):
+        numpy(images=("backgruond",))(lambda image, background: image)
 
 
 def test_arguments_named_after_a_kind_are_arrays_and_all_others_parameters():
@@ -95,16 +141,58 @@ class Blur:
         (np.zeros(3), "numpy.ndarray"),
     ],
 )
-@pytest.mark.parametrize("decorator", [numpy, numpy(stack="across")])
-def test_what_is_no_function_is_refused_in_one_line(decorator, other, found):
+@pytest.mark.parametrize(
+    ("name", "decorator"),
+    [
+        ("numpy", numpy),
+        ("numpy", numpy(stack="across")),
+        ("torch", torch),
+        ("memory_types", memory_types(input="jax", output="numpy")),
+    ],
+)
+def test_what_is_no_function_is_refused_in_one_line(name, decorator, other, found):
     with pytest.raises(NotAFunctionError) as raised:
         decorator(other)
     text = str(raised.value)
     assert isinstance(raised.value, TypeError)
-    assert text.startswith("@numpy decorates functions, got ")
+    assert text.startswith(f"@{name} decorates functions, got ")
     assert found in text
     assert "written with def" in text
     assert contract_of(other) is None
+
+
+async def fetched(plane):
+    return plane
+
+
+async def fetched_each(plane):
+    yield plane
+
+
+def each(plane):
+    yield plane
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (fetched, "the coroutine fetched"),
+        (fetched_each, "the coroutine fetched_each"),
+        (each, "the generator each"),
+    ],
+)
+def test_a_function_whose_call_runs_nothing_is_refused(other, found):
+    with pytest.raises(NotAFunctionError, match=f"^@torch decorates functions, got {found};"):
+        torch(other)
+
+
+def test_a_function_has_one_contract():
+    @torch
+    def halve(plane):
+        return plane / 2
+
+    with pytest.raises(NotAFunctionError, match="halve, which has been decorated already"):
+        numpy(halve)
 
 
 @pytest.mark.parametrize("function", [len, np.max, lambda x: x, partial(len), object()])

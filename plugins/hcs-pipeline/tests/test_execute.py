@@ -581,7 +581,6 @@ def broken(kind: str) -> Callable[..., Any]:
         ("none", "returned nothing, not an image"),
         ("text", "returned a str, not an image"),
         ("shape", "returned shape"),
-        ("dtype", "returned float64, its contract promises uint16"),
         ("writes", "read-only"),
     ],
 )

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hcs_core.errors import ContractError
+from hcs_core.arrays._oom import OomPolicy
+from hcs_core.errors import ContractError, ParameterError
 
 ValueKind = Literal["image", "labels", "table", "positions"]
 """What a function takes or returns: pixels, object masks, rows, or places."""
@@ -26,9 +27,21 @@ StackMode = Literal["per_plane", "across", "volume"]
     ``(n, y, x)`` in and out, where planes influence each other.
 """
 
-DtypePolicy = Literal["native", "preserve", "float32", "int32"]
-"""The dtype of the result: what the function returns, the input's (by value: rounded
-half to even and saturated), or always this one."""
+_USUAL = OomPolicy()
+
+DtypePolicy = Literal["native", "preserve", "scale", "float32", "int32"]
+"""The dtype of an image that a function returns.
+
+``native``
+    What the function returns.
+``preserve``
+    The input's, by value: rounded half to even and saturated.
+``scale``
+    The input's, from the nominal range of one dtype to that of the other, so that 1.0
+    becomes 65535 where the input is uint16.
+``float32``, ``int32``
+    Always this one, by value.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +73,25 @@ class FunctionContract:
         is the one that flows from step to step.
     outputs : tuple of Value
         What the function returns, in order; several are returned as a tuple.
-    dtype : {"native", "preserve", "float32", "int32"}
-        The dtype policy of an image that comes out.
+    dtype : {"native", "preserve", "scale", "float32", "int32"}
+        The dtype policy of an image that comes out; the input is the first image, or the
+        first array of a function without one.
     stack : {"per_plane", "across", "volume"}
         How the planes of one call are treated.
     context : tuple of str
         Facts of the plate that the function takes as keyword arguments, such as
         ``"pixel_size_um"``; ``None`` is passed where the plate does not know.
+    device : str, optional
+        Where it runs, such as ``"cuda:1"``; by default where its first array lies.
+    slice_by_slice : bool
+        Whether it knows single planes only: a stack (n, y, x) is given to it plane by plane.
+    oom : OomPolicy
+        What is done when it runs out of memory.
+    enforce_3d : bool
+        Whether a call with an image that is no stack (n, y, x) is refused.
+    writable : bool
+        Whether it may write into its arguments. False is its promise not to: memory that
+        is read-only is then shared with it, also where its framework cannot mark that.
     """
 
     memory_in: str = "numpy"
@@ -76,8 +101,16 @@ class FunctionContract:
     dtype: DtypePolicy = "native"
     stack: StackMode = "per_plane"
     context: tuple[str, ...] = field(default=())
+    device: str | None = None
+    slice_by_slice: bool = False
+    oom: OomPolicy = _USUAL
+    enforce_3d: bool = False
+    writable: bool = True
 
     def __post_init__(self) -> None:
+        if self.slice_by_slice and self.stack != "per_plane":
+            wanted = f"False where stack is {self.stack!r}: such a function needs all planes"
+            raise ParameterError("a function contract", "slice_by_slice", True, wanted)
         for role, values in (("input", self.inputs), ("output", self.outputs)):
             names = [value.name for value in values]
             if not names or len(set(names)) < len(names):

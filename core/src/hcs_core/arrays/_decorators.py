@@ -1,20 +1,22 @@
-"""Decorators that attach a contract to a user's function."""
+"""Decorators that attach a contract to a user's function, and call it as that says."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
+from hcs_core.arrays._calling import decorated
 from hcs_core.arrays._contract import (
-    CONTRACT_ATTRIBUTE,
     DtypePolicy,
     FunctionContract,
     StackMode,
     Value,
     ValueKind,
+    contract_of,
 )
-from hcs_core.errors import ContractError, NotAFunctionError
+from hcs_core.arrays._oom import OomPolicy
+from hcs_core.errors import ContractError, NotAFunctionError, ParameterError, listed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,46 +25,112 @@ _KIND_OF_NAME: dict[str, ValueKind] = {
     "table": "table",
     "positions": "positions",
 }
+_IMAGE: ValueKind = "image"
 _COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-@overload
-def numpy(function: F) -> F: ...
-@overload
-def numpy(
-    *,
-    outputs: tuple[ValueKind, ...] = ...,
-    dtype: DtypePolicy = ...,
-    stack: StackMode = ...,
-    context: tuple[str, ...] = ...,
-) -> Callable[[F], F]: ...
-def numpy(
-    function: F | None = None,
-    *,
-    outputs: tuple[ValueKind, ...] = ("image",),
-    dtype: DtypePolicy = "native",
-    stack: StackMode = "per_plane",
-    context: tuple[str, ...] = (),
-) -> F | Callable[[F], F]:
-    """Declare that a function takes and returns NumPy arrays, so that a step can call it.
+class Options(TypedDict, total=False):
+    """What every decorator takes; `memory_types` says what each means."""
 
-    The function itself is returned, unchanged but for the attached contract. Its first
-    argument is the image, and is passed by position. Arguments called ``labels``, ``table``
-    or ``positions`` take what the step's ``inputs`` name, and are passed by keyword. All
-    other arguments are parameters.
+    images: tuple[str, ...]
+    outputs: tuple[ValueKind, ...]
+    dtype: DtypePolicy
+    stack: StackMode
+    context: tuple[str, ...]
+    device: str | None
+    slice_by_slice: bool
+    oom: OomPolicy
+    enforce_3d: bool
+    writable: bool
+
+
+@overload
+def memory_types(function: F, /) -> F: ...
+@overload
+def memory_types(
+    *, input: str = ..., output: str | None = ..., **options: Unpack[Options]
+) -> Callable[[F], F]: ...
+def memory_types(
+    function: F | None = None,
+    /,
+    *,
+    input: str = "numpy",
+    output: str | None = None,
+    **options: Unpack[Options],
+) -> F | Callable[[F], F]:
+    """Declare which arrays a function takes and returns; any others are converted.
+
+    The first argument is the image, or what it is called after. Arguments called
+    ``labels``, ``table`` or ``positions`` take these. All other arguments are parameters,
+    and reach the function as they are. Images and labels may be arrays of any installed
+    framework, given by position or by name; where ``labels`` may be left out, it may be
+    None. Tables and positions are passed as they are, arrays or not.
+
+    Arrays that are not of the framework go to one device: that of the first one that is of
+    it, else as `convert` does. What is of it already is passed as it is. Name, signature,
+    docstring and annotations are the function's, which ``__wrapped__`` gives.
 
     Parameters
     ----------
+    input : str
+        The framework that the function is written in, by its key in ``ARRAYS``.
+    output : str, optional
+        The framework that images and labels are returned in; by default the same.
+    images : tuple of str
+        Names of further arguments that are images, such as a background.
     outputs : tuple of {"image", "labels", "table", "positions"}
-        What it returns, in order.
-    dtype, stack, context
-        As in `FunctionContract`.
+        What it returns, in order; several are returned as a tuple.
+    dtype : {"native", "preserve", "scale", "float32", "int32"}
+        The dtype of an image that comes out, as in `FunctionContract`; labels keep theirs.
+    stack : {"per_plane", "across", "volume"}
+        How it treats the planes of one call, as in `FunctionContract`.
+    context : tuple of str
+        Facts of the plate that it takes as keyword arguments, such as ``"pixel_size_um"``.
+    device : str, optional
+        Where it runs, such as ``"cuda:1"``; by default where its first array lies.
+    slice_by_slice : bool
+        Give a stack (n, y, x) to it plane by plane. Stacks of labels go along; a plane is
+        given whole each time. Images and labels come back as stacks, anything else as a
+        tuple of what it returned for each plane.
+    oom : OomPolicy
+        What is done when it runs out of memory: by default the memory that frameworks keep
+        unused is freed, it is called once more, and then, where `stack` is ``"per_plane"``
+        and only images and labels come out, with ever fewer planes. A function that writes
+        into its arguments needs ``OomPolicy(retries=0, split=False)``.
+    enforce_3d : bool
+        Refuse images that are no stacks (n, y, x).
+    writable : bool
+        Whether it may write into its arguments. False is your promise that it does not:
+        read-only memory is then shared with it instead of copied.
 
     Raises
     ------
     NotAFunctionError
         If it is a bound method, a class, a builtin, a ``functools.partial`` or another
-        object that can be called.
+        object that can be called, a coroutine or a generator, or has a contract already.
+    ContractError, ParameterError
+        If it takes no array, or an option contradicts the function or another option.
+
+    Examples
+    --------
+    >>> @memory_types(input="torch", output="numpy", dtype="preserve")
+    ... def brightest(stack):
+    ...     return stack.amax(dim=0)
+    """
+    return _declared("memory_types", input, output or input, function, options)
+
+
+@overload
+def numpy(function: F, /) -> F: ...
+@overload
+def numpy(**options: Unpack[Options]) -> Callable[[F], F]: ...
+def numpy(function: F | None = None, /, **options: Unpack[Options]) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns NumPy arrays; others are converted.
+
+    Parameters
+    ----------
+    **options
+        As for `memory_types`.
 
     Examples
     --------
@@ -70,41 +138,166 @@ def numpy(
     ... def mean_of(stack):
     ...     return stack.mean(axis=0)
     """
+    return _declared("numpy", "numpy", "numpy", function, options)
 
-    def attach(decorated: F) -> F:
-        _refuse_other_callables(decorated)
+
+@overload
+def torch(function: F, /) -> F: ...
+@overload
+def torch(**options: Unpack[Options]) -> Callable[[F], F]: ...
+def torch(function: F | None = None, /, **options: Unpack[Options]) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns tensors of PyTorch; others are converted.
+
+    Parameters
+    ----------
+    **options
+        As for `memory_types`.
+
+    Examples
+    --------
+    >>> @torch(device="cuda", dtype="preserve")
+    ... def halved(image):
+    ...     return image / 2
+    """
+    return _declared("torch", "torch", "torch", function, options)
+
+
+@overload
+def cupy(function: F, /) -> F: ...
+@overload
+def cupy(**options: Unpack[Options]) -> Callable[[F], F]: ...
+def cupy(function: F | None = None, /, **options: Unpack[Options]) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns CuPy arrays; others are converted.
+
+    Parameters
+    ----------
+    **options
+        As for `memory_types`.
+
+    Examples
+    --------
+    >>> @cupy(stack="across")
+    ... def mean_of(stack):
+    ...     return stack.mean(axis=0)
+    """
+    return _declared("cupy", "cupy", "cupy", function, options)
+
+
+@overload
+def tensorflow(function: F, /) -> F: ...
+@overload
+def tensorflow(**options: Unpack[Options]) -> Callable[[F], F]: ...
+def tensorflow(function: F | None = None, /, **options: Unpack[Options]) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns tensors of TensorFlow; others are converted.
+
+    Parameters
+    ----------
+    **options
+        As for `memory_types`.
+
+    Examples
+    --------
+    >>> @tensorflow(dtype="float32")
+    ... def doubled(image):
+    ...     return image * 2
+    """
+    return _declared("tensorflow", "tensorflow", "tensorflow", function, options)
+
+
+@overload
+def jax(function: F, /) -> F: ...
+@overload
+def jax(**options: Unpack[Options]) -> Callable[[F], F]: ...
+def jax(function: F | None = None, /, **options: Unpack[Options]) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns JAX arrays; others are converted.
+
+    Parameters
+    ----------
+    **options
+        As for `memory_types`.
+
+    Examples
+    --------
+    >>> @jax(stack="across")
+    ... def mean_of(stack):
+    ...     return stack.mean(axis=0)
+    """
+    return _declared("jax", "jax", "jax", function, options)
+
+
+@overload
+def pyclesperanto(function: F, /) -> F: ...
+@overload
+def pyclesperanto(**options: Unpack[Options]) -> Callable[[F], F]: ...
+def pyclesperanto(function: F | None = None, /, **options: Unpack[Options]) -> F | Callable[[F], F]:
+    """Declare that a function takes and returns pyclesperanto's images; others are converted.
+
+    Parameters
+    ----------
+    **options
+        As for `memory_types`.
+
+    Examples
+    --------
+    >>> @pyclesperanto(device="opencl:0")
+    ... def smooth(image):
+    ...     return cle.gaussian_blur(image, sigma_x=2, sigma_y=2)
+    """
+    return _declared("pyclesperanto", "pyclesperanto", "pyclesperanto", function, options)
+
+
+def _declared(
+    decorator: str, memory_in: str, memory_out: str, function: F | None, options: Options
+) -> F | Callable[[F], F]:
+    """Return the decorated function, or what decorates one where none is given yet."""
+
+    def attach(function: F) -> F:
+        _refuse_other_callables(decorator, function)
+        given: dict[str, Any] = {**options}
+        kinds, images = given.pop("outputs", ("image",)), given.pop("images", ())
         contract = FunctionContract(
-            memory_in="numpy",
-            memory_out="numpy",
-            inputs=_inputs_of(decorated, context),
-            outputs=tuple(Value(kind, kind) for kind in outputs),
-            dtype=dtype,
-            stack=stack,
-            context=context,
+            memory_in=memory_in,
+            memory_out=memory_out,
+            inputs=_inputs_of(function, images, options.get("context", ())),
+            outputs=tuple(Value(kind, kind) for kind in kinds),
+            **given,
         )
-        setattr(decorated, CONTRACT_ATTRIBUTE, contract)
-        return decorated
+        return decorated(function, contract)
 
     return attach if function is None else attach(function)
 
 
-def _refuse_other_callables(decorated: object) -> None:
-    """Refuse what has no name of its own to be found by, or takes no attribute."""
-    if inspect.ismethod(decorated):
-        raise NotAFunctionError("numpy", f"the bound method {decorated.__qualname__}")
-    if isinstance(decorated, type):
-        raise NotAFunctionError("numpy", f"the class {decorated.__qualname__}")
-    if inspect.isbuiltin(decorated) or not hasattr(decorated, "__qualname__"):
-        kind = type(decorated)
-        raise NotAFunctionError("numpy", f"an object of type {kind.__module__}.{kind.__qualname__}")
+def _refuse_other_callables(decorator: str, function: Any) -> None:
+    """Refuse what has no name of its own to be found by, and what a call does not run."""
+    if inspect.ismethod(function):
+        raise NotAFunctionError(decorator, f"the bound method {function.__qualname__}")
+    if isinstance(function, type):
+        raise NotAFunctionError(decorator, f"the class {function.__qualname__}")
+    if inspect.isbuiltin(function) or not hasattr(function, "__qualname__"):
+        kind = type(function)
+        found = f"an object of type {kind.__module__}.{kind.__qualname__}"
+        raise NotAFunctionError(decorator, found)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise NotAFunctionError(decorator, f"the coroutine {function.__qualname__}")
+    if inspect.isgeneratorfunction(function):
+        raise NotAFunctionError(decorator, f"the generator {function.__qualname__}")
+    if contract_of(function) is not None:
+        found = f"{function.__qualname__}, which has been decorated already"
+        raise NotAFunctionError(decorator, found)
 
 
-def _inputs_of(function: Callable[..., Any], context: tuple[str, ...]) -> tuple[Value, ...]:
-    """Return the array arguments: the first one, and those called by a kind's name."""
+def _inputs_of(
+    function: Callable[..., Any], images: tuple[str, ...], context: tuple[str, ...]
+) -> tuple[Value, ...]:
+    """Return the array arguments: the first one, and those named or called after a kind."""
     parameters = inspect.signature(function).parameters.values()
     free = [p for p in parameters if p.name not in context and p.kind not in _COLLECTING]
     if not free or free[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise ContractError("input", ())
     first, *others = (parameter.name for parameter in free)
-    known = [Value(name, _KIND_OF_NAME[name]) for name in others if name in _KIND_OF_NAME]
-    return (Value(first, _KIND_OF_NAME.get(first, "image")), *known)
+    if not {*images} <= {first, *others}:
+        wanted = f"names of its arguments ({listed([first, *others])})"
+        raise ParameterError(function.__qualname__, "images", images, wanted)
+    kinds = _KIND_OF_NAME | dict.fromkeys(images, _IMAGE)
+    known = [Value(name, kinds[name]) for name in others if name in kinds]
+    return (Value(first, kinds.get(first, "image")), *known)

@@ -10,13 +10,13 @@ def hcs_oom_recovered(
 ) -> None:
     """Tell that a function has run out of memory and was helped.
 
-    Declared ahead of its caller: nothing in this version recovers from a lack of memory,
-    so nothing calls this yet. The recovery of the array bridge will.
+    Told by a decorated function, in the process and the thread that called it, before its
+    result is returned. One that could not be helped raises `OutOfMemory` instead.
 
     Parameters
     ----------
     function : str
-        The function that ran out of memory.
+        The function that ran out of memory, with its module.
     framework : str
         Its array framework, such as ``"torch"``.
     device : str
@@ -31,4 +31,4 @@ def hcs_oom_recovered(
 
 
 OOM_RECOVERED = Hook(hcs_oom_recovered)
-"""Will be told of every recovery from a lack of memory; nothing calls it yet."""
+"""Told of every recovery from a lack of memory."""

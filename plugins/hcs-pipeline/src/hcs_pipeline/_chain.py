@@ -221,7 +221,8 @@ def _checked_image(loaded: LoadedCall, image: Any, before: NDArray[Any]) -> NDAr
     name, contract = loaded.call.function, loaded.contract
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{name} returned {_kind(image)}, not an image")
-    policy: str = before.dtype.name if contract.dtype == "preserve" else contract.dtype
+    keeps = contract.dtype in ("preserve", "scale")
+    policy: str = before.dtype.name if keeps else contract.dtype
     if policy not in ("native", image.dtype.name):
         raise TypeError(f"{name} returned {image.dtype}, its contract promises {policy}")
     _check_planes(name, contract, image, before)

@@ -121,6 +121,9 @@ def _resolve_function(
     memory = (contract.memory_in, contract.memory_out)
     if framework not in (None, contract.memory_in) or memory != (HOST, HOST):
         problems.append(f"planes are arrays of {HOST}, {name} runs on {contract.memory_in!r}")
+    images = tuple(value.name for value in contract.inputs if value.kind == "image")
+    if len(images) > 1:
+        problems.append(f"{name} takes several images ({listed(images)}); a step gives it one")
     problems += _function_argument_problems(function, contract, call)
     if problems:
         return None, problems
