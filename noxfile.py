@@ -30,6 +30,8 @@ SOURCES = [f"{folder}/src" for folder in PACKAGES.values()]
 CLEAN_INSTALLS = ("core", "torch")
 # What the bridge connects, as far as it runs without a GPU; TensorFlow in its CPU-only build.
 FRAMEWORKS = ("torch", "jax", "tensorflow-cpu>=2.21", "pyclesperanto>=0.17")
+# Other people's array API: what the bridge computes with on a GPU, and its strictest reading.
+NAMESPACES = ("array-api-compat>=1.11", "array-api-strict>=2.3")
 _IS_LIGHT = """
 import hcs_core, sys
 loaded = {"numpy", "torch"} & set(sys.modules)
@@ -87,7 +89,7 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.session(venv_backend="virtualenv")  # uv finds no CPU-only build of torch
 def frameworks(session: nox.Session) -> None:
     """Run the tests of the array bridge on every array framework that a CPU can run."""
-    session.install("-c", "constraints.txt", "-e", "./core[testing]", *FRAMEWORKS)
+    session.install("-c", "constraints.txt", "-e", "./core[testing]", *FRAMEWORKS, *NAMESPACES)
     _install_opencl(session)
     files = map(str, sorted(Path("core/tests").glob("test_arrays_*.py")))
     session.run("pytest", *files, *session.posargs)

@@ -1,7 +1,14 @@
 """Arrays of any framework: what they are, how they move, what functions ask of them."""
 
-from hcs_core.arrays._adapter import ARRAYS, ArrayAdapter, ArrayInfo, Capabilities
+from hcs_core.arrays._adapter import ARRAYS, ArrayAdapter, ArrayInfo, Capabilities, DeviceMemory
 from hcs_core.arrays._aligned import ALIGNMENT, empty, freeze
+from hcs_core.arrays._arraybridge import (
+    MemoryType,
+    convert_memory,
+    detect_memory_type,
+    stack_slices,
+    unstack_slices,
+)
 from hcs_core.arrays._contract import (
     DtypePolicy,
     FunctionContract,
@@ -11,11 +18,23 @@ from hcs_core.arrays._contract import (
     contract_of,
 )
 from hcs_core.arrays._convert import convert, describe, detect, plan
-from hcs_core.arrays._decorators import numpy
+from hcs_core.arrays._decorators import (
+    cupy,
+    jax,
+    memory_types,
+    numpy,
+    pyclesperanto,
+    tensorflow,
+    torch,
+)
+from hcs_core.arrays._devices import device_memory, devices
 from hcs_core.arrays._dtypes import Casting, is_exact
 from hcs_core.arrays._hooks import OOM_RECOVERED
+from hcs_core.arrays._oom import OomPolicy, free_caches
 from hcs_core.arrays._plan import Route
-from hcs_core.arrays._recorder import Conversion, Recorder
+from hcs_core.arrays._recorder import Conversion, Recorder, Rescaling
+from hcs_core.arrays._rescale import rescale, value_range
+from hcs_core.arrays._stacking import stack, unstack
 
 __all__ = [
     "ALIGNMENT",
@@ -26,20 +45,41 @@ __all__ = [
     "Capabilities",
     "Casting",
     "Conversion",
+    "DeviceMemory",
     "DtypePolicy",
     "FunctionContract",
+    "MemoryType",
+    "OomPolicy",
     "Recorder",
+    "Rescaling",
     "Route",
     "StackMode",
     "Value",
     "ValueKind",
     "contract_of",
     "convert",
+    "convert_memory",
+    "cupy",
     "describe",
     "detect",
+    "detect_memory_type",
+    "device_memory",
+    "devices",
     "empty",
+    "free_caches",
     "freeze",
     "is_exact",
+    "jax",
+    "memory_types",
     "numpy",
     "plan",
+    "pyclesperanto",
+    "rescale",
+    "stack",
+    "stack_slices",
+    "tensorflow",
+    "torch",
+    "unstack",
+    "unstack_slices",
+    "value_range",
 ]

@@ -77,7 +77,8 @@ def _least_width(columns: dict[str, list[str]], text: str) -> int:
     """Return how many columns a terminal must have for a table."""
     widths = _widths(columns)
     if text in widths:
-        longest = max(len(word) for cell in columns[text] for word in cell.split())
+        words = (len(word) for cell in columns[text] for word in cell.split())
+        longest = max(words, default=0)
         widths[text] = min(widths[text], max(longest, _LEAST_TEXT))
     return _total(widths)
 
