@@ -10,7 +10,7 @@ from importlib import import_module
 
 from benchmarks._common import SkippedError, machine
 
-NAMES = ("pipeline_floor", "nuclei_f1", "registry")
+NAMES = ("pipeline_floor", "nuclei_f1", "registry", "arrays", "arrays_gpu")
 
 
 def main(names: list[str]) -> None:
