@@ -76,7 +76,7 @@ def retried(framework: str, ones: Callable[[int], Any]) -> dict[str, Any]:
 def split(framework: str, ones: Callable[[int], Any]) -> dict[str, Any]:
     counts = []
 
-    @memory_types(input=framework, output="numpy", outputs=("image", "labels"))
+    @memory_types(input=framework, output="numpy", outputs=("image", "labels"), stack="per_plane")
     def needy(image: Any, labels: Any) -> Any:
         counts.append(len(image))
         ones(len(image) * 150 * MIB)

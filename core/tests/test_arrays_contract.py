@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hcs_core.arrays import FunctionContract, Value, contract_of, numpy
+from hcs_core.arrays import FunctionContract, OomPolicy, Value, contract_of, numpy
 from hcs_core.arrays._decorators import memory_types, torch
-from hcs_core.arrays._oom import OomPolicy
 from hcs_core.errors import ContractError, NotAFunctionError, ParameterError
 
 
@@ -27,6 +26,7 @@ def test_the_bare_decorator_declares_an_image_to_image_function():
         outputs=(Value("image", "image"),),
         dtype="native",
         stack="per_plane",
+        oom=OomPolicy(split=False),  # which takes a promise
     )
 
 
@@ -214,3 +214,28 @@ def test_a_contract_is_plain_data_that_cannot_change():
     copy = pickle.loads(pickle.dumps(contract))  # noqa: S301 - made in this line
     assert copy == contract
     assert hash(copy) == hash(contract)
+
+
+def test_several_outputs_of_a_kind_are_numbered():
+    @numpy(outputs=("image", "image", "labels"))
+    def apart(plane):
+        return plane, plane, plane
+
+    contract = contract_of(apart)
+    assert contract is not None
+    assert [value.name for value in contract.outputs] == ["image", "image_2", "labels"]
+
+
+@pytest.mark.parametrize("option", [{"dtype": "uint8"}, {"stack": "planes"}])
+def test_an_option_that_there_is_not_is_refused_when_the_function_is_decorated(option):
+    with pytest.raises(ParameterError, match="one of"):
+        numpy(**option)(lambda plane: plane)
+
+
+def test_a_method_is_refused_in_the_body_of_its_class():
+    with pytest.raises(NotAFunctionError, match="the method"):
+
+        class Filter:
+            @numpy
+            def run(self, plane):
+                return plane

@@ -216,6 +216,11 @@ def test_arrays_of_the_failure_do_not_outlive_the_recovery():
         gc.enable()
 
 
+def test_a_policy_has_no_half_retries():
+    with pytest.raises(ParameterError, match=r"whole number.*1\.5"):
+        OomPolicy(retries=1.5)  # type: ignore[arg-type]
+
+
 def test_an_error_that_is_no_lack_of_memory_is_raised_at_once(told):
     calls = []
 
@@ -259,7 +264,7 @@ def test_a_policy_says_how_often_it_is_called_again(retries):
 
 
 def test_a_policy_has_no_negative_retries():
-    with pytest.raises(ParameterError, match="retries must be 0 or more, got -1"):
+    with pytest.raises(ParameterError, match="retries must be a whole number, 0 or more, got -1"):
         OomPolicy(retries=-1)
 
 
@@ -305,7 +310,7 @@ def test_a_function_of_planes_is_called_with_ever_fewer_of_them(framework, outpu
     counts = []
     check = two_planes_at_most(framework)
 
-    @memory_types(input=framework, output=output, outputs=("image", "labels"))
+    @memory_types(input=framework, output=output, outputs=("image", "labels"), stack="per_plane")
     def doubled(image, labels):
         counts.append(len(image))
         assert len(labels) == len(image)
@@ -326,7 +331,7 @@ def test_a_function_of_planes_is_called_with_ever_fewer_of_them(framework, outpu
 def test_a_split_result_is_as_an_unsplit_one():
     check = two_planes_at_most("numpy")
 
-    @numpy(dtype="preserve", images=("background",))
+    @numpy(dtype="preserve", images=("background",), stack="per_plane")
     def subtracted(image, background):
         check(image)
         return image / 2 - background
@@ -344,10 +349,11 @@ def test_a_split_result_is_as_an_unsplit_one():
     [
         ({"stack": "across"}, (4, 2, 2)),
         ({"stack": "volume"}, (4, 2, 2)),
-        ({"outputs": ("table",)}, (4, 2, 2)),
-        ({"oom": OomPolicy(split=False)}, (4, 2, 2)),
-        ({}, (1, 2, 2)),
-        ({}, (2, 2)),
+        ({"stack": "per_plane", "outputs": ("table",)}, (4, 2, 2)),
+        ({"stack": "per_plane", "oom": OomPolicy(split=False)}, (4, 2, 2)),
+        ({"stack": "per_plane"}, (1, 2, 2)),
+        ({"stack": "per_plane"}, (2, 2)),
+        ({}, (4, 2, 2)),  # nobody has said that its planes have nothing to do with each other
         ({"slice_by_slice": True}, (4, 2, 2)),
     ],
 )
@@ -366,7 +372,7 @@ def test_what_cannot_be_split_is_not(options, shape):
 
 
 def test_stacks_of_different_length_are_not_split():
-    @numpy
+    @numpy(stack="per_plane")
     def needy(image, labels):
         raise MemoryError
 
@@ -379,13 +385,14 @@ def test_stacks_of_different_length_are_not_split():
     [
         (lambda stack: stack[0], ShapeError),
         (lambda stack: stack[:, : len(stack)], ShapeError),
+        (lambda stack: stack.sum(axis=0), ShapeError),  # of two planes it looks like two
         (lambda stack: stack.astype(np.float64 if len(stack) > 1 else np.float32), DtypeError),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(made, error):
     check = two_planes_at_most("numpy")
 
-    @numpy
+    @numpy(stack="per_plane")
     def odd(image):
         check(image)
         return made(image)
@@ -527,13 +534,12 @@ def test_planes_that_do_not_fit_at_once_fit_in_parts(framework):
 OPENCL = """
 import numpy as np
 import pyclesperanto as cle
-from hcs_core.arrays import OOM_RECOVERED, detect
-from hcs_core.arrays._decorators import pyclesperanto
+from hcs_core.arrays import OOM_RECOVERED, detect, pyclesperanto
 
 told, counts = [], []
 OOM_RECOVERED.connect(lambda device, action: told.append((device, action)))
 
-@pyclesperanto
+@pyclesperanto(stack="per_plane")
 def doubled(image):
     counts.append(image.shape[0])
     cle.create((50 * image.shape[0], 1024, 1024), dtype=np.uint8)

@@ -330,8 +330,12 @@ class UnsupportedArrayError(ArrayError, TypeError):
         self.found, self.known, self.reason = found, known, reason
 
     def __str__(self) -> str:
-        reason = f": {self.reason}" if self.reason else ""
-        return f"cannot take {self.found}{reason}; known array frameworks: {listed(self.known)}"
+        if self.reason:
+            return f"cannot take {self.found}: {self.reason}"
+        return (
+            f"cannot take {self.found}, which is no array of a known framework "
+            f"({listed(self.known)}); make one of it first"
+        )
 
 
 class ShapeError(ArrayError, ValueError):

@@ -384,4 +384,6 @@ def _is_stack(value: Any) -> bool:
 def _kind_of(value: Any) -> str:
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    article = "an" if name[0].lower() in "aeiou" else "a"
+    return "nothing" if value is None else f"{article} {name}"

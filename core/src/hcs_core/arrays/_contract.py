@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hcs_core.arrays._oom import OomPolicy
-from hcs_core.errors import ContractError, ParameterError
+from hcs_core.errors import ContractError, ParameterError, listed
 
 ValueKind = Literal["image", "labels", "table", "positions"]
 """What a function takes or returns: pixels, object masks, rows, or places."""
@@ -108,6 +108,13 @@ class FunctionContract:
     writable: bool = True
 
     def __post_init__(self) -> None:
+        for name, value, known in (
+            ("dtype", self.dtype, get_args(DtypePolicy)),
+            ("stack", self.stack, get_args(StackMode)),
+        ):
+            if value not in known:
+                wanted = f"one of {listed(known)}"
+                raise ParameterError("a function contract", name, value, wanted)
         if self.slice_by_slice and self.stack != "per_plane":
             wanted = f"False where stack is {self.stack!r}: such a function needs all planes"
             raise ParameterError("a function contract", "slice_by_slice", True, wanted)

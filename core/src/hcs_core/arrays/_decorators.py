@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
@@ -94,9 +95,10 @@ def memory_types(
         tuple of what it returned for each plane.
     oom : OomPolicy
         What is done when it runs out of memory: by default the memory that frameworks keep
-        unused is freed, it is called once more, and then, where `stack` is ``"per_plane"``
-        and only images and labels come out, with ever fewer planes. A function that writes
-        into its arguments needs ``OomPolicy(retries=0, split=False)``.
+        unused is freed and it is called once more. Where `stack` is given as
+        ``"per_plane"``, it is then called with ever fewer planes, if only images and labels
+        come out. A function that writes into its arguments needs
+        ``OomPolicy(retries=0, split=False)``.
     enforce_3d : bool
         Refuse images that are no stacks (n, y, x).
     writable : bool
@@ -255,16 +257,28 @@ def _declared(
         _refuse_other_callables(decorator, function)
         given: dict[str, Any] = {**options}
         kinds, images = given.pop("outputs", ("image",)), given.pop("images", ())
+        # Nobody who left `stack` out has said that planes have nothing to do with each other.
+        given.setdefault("oom", OomPolicy(split="stack" in given))
         contract = FunctionContract(
             memory_in=memory_in,
             memory_out=memory_out,
-            inputs=_inputs_of(function, images, options.get("context", ())),
-            outputs=tuple(Value(kind, kind) for kind in kinds),
+            inputs=_inputs_of(decorator, function, images, options.get("context", ())),
+            outputs=_outputs(kinds),
             **given,
         )
         return decorated(function, contract)
 
     return attach if function is None else attach(function)
+
+
+def _outputs(kinds: tuple[ValueKind, ...]) -> tuple[Value, ...]:
+    """Return outputs called after their kinds, the second image ``image_2`` and so on."""
+    counts = Counter[str]()
+    outputs = []
+    for kind in kinds:
+        counts[kind] += 1
+        outputs.append(Value(f"{kind}_{counts[kind]}" if counts[kind] > 1 else kind, kind))
+    return tuple(outputs)
 
 
 def _refuse_other_callables(decorator: str, function: Any) -> None:
@@ -287,13 +301,15 @@ def _refuse_other_callables(decorator: str, function: Any) -> None:
 
 
 def _inputs_of(
-    function: Callable[..., Any], images: tuple[str, ...], context: tuple[str, ...]
+    decorator: str, function: Callable[..., Any], images: tuple[str, ...], context: tuple[str, ...]
 ) -> tuple[Value, ...]:
     """Return the array arguments: the first one, and those named or called after a kind."""
     parameters = inspect.signature(function).parameters.values()
     free = [p for p in parameters if p.name not in context and p.kind not in _COLLECTING]
     if not free or free[0].kind is inspect.Parameter.KEYWORD_ONLY:
         raise ContractError("input", ())
+    if free[0].name in ("self", "cls"):
+        raise NotAFunctionError(decorator, f"the method {function.__qualname__}")
     first, *others = (parameter.name for parameter in free)
     if not {*images} <= {first, *others}:
         wanted = f"names of its arguments ({listed([first, *others])})"

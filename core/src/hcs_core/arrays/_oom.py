@@ -40,16 +40,16 @@ class OomPolicy:
     Notes
     -----
     A function that writes into its arguments finds what it has written when it is called
-    again, unless the arguments were converted: those are made anew for each call. Give such
-    a function ``OomPolicy(retries=0, split=False)``.
+    again, unless the arguments had to be copied for it: copies are made anew for each call.
+    Give such a function ``OomPolicy(retries=0, split=False)``.
     """
 
     retries: int = 1
     split: bool = True
 
     def __post_init__(self) -> None:
-        if self.retries < 0:
-            raise ParameterError("OomPolicy", "retries", self.retries, "0 or more")
+        if type(self.retries) is not int or self.retries < 0:
+            raise ParameterError("OomPolicy", "retries", self.retries, "a whole number, 0 or more")
 
 
 def free_caches(device: str | None = None) -> int:
@@ -217,10 +217,10 @@ class Recovery:
 
 # As NumPy ("Unable to allocate 64.0 TiB"), torch ("you tried to allocate 1024 bytes"), JAX and
 # CuPy ("allocating 1,024 bytes") say it.
-_AMOUNT = re.compile(r"allocat\w+ ([\d.,]+) ?(bytes|[KMGT]i?B)\b")
+_AMOUNT = re.compile(r"allocat\w+ ([\d.,]+) ?(bytes|[KMGTPE]i?B)\b")
 # As TensorFlow says it: "allocating tensor with shape[64,2048] and type float".
 _TENSOR = re.compile(r"tensor with shape\[([\d,]*)\] and type (\w+)")
-_POWERS = {"b": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_POWERS = {"b": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _DTYPES = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "uint16"}
 
 

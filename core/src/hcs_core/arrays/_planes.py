@@ -59,7 +59,7 @@ class Gathered:
         """Take the planes from `start` to before `stop`."""
         adapter = adapter_of(part)
         host = adapter.to_host(part)
-        if host.shape[:1] != (stop - start,):
+        if host.ndim != 3 or len(host) != stop - start:
             raise ShapeError(f"{self._function}: a plane out for each plane in", host.shape)
         if self._buffer is None:
             self._buffer = empty((self._count, *host.shape[1:]), host.dtype)
