@@ -23,9 +23,15 @@ def lacks_opencl() -> bool:
     return not devices("pyclesperanto")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of tests that are named after pyclesperanto and need no device of it."""
+    config.addinivalue_line("markers", "driverless: needs no OpenCL driver, whatever its name is")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is named after pyclesperanto where it has no device."""
-    if "pyclesperanto" in item.name.lower() and lacks_opencl():
+    is_named = "pyclesperanto" in item.name.lower()
+    if is_named and item.get_closest_marker("driverless") is None and lacks_opencl():
         pytest.skip("pyclesperanto finds no OpenCL driver here")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,56 @@ def test_a_contract_made_without_the_options_promises_nothing_new():
     contract = FunctionContract()
     assert (contract.device, contract.slice_by_slice, contract.enforce_3d) == (None, False, False)
     assert contract.writable
-    assert contract.oom == OomPolicy(retries=1, split=True)
+    assert contract.oom == OomPolicy(retries=1, split=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "split"),
+    [
+        ({}, False),
+        ({"oom": OomPolicy(retries=3)}, False),
+        ({"slice_by_slice": True}, False),
+        ({"stack": "volume"}, False),
+        ({"stack": "across", "oom": OomPolicy(retries=3)}, False),
+        ({"stack": "per_plane"}, True),
+        ({"stack": "per_plane", "oom": OomPolicy(retries=3)}, True),
+        ({"stack": "per_plane", "oom": OomPolicy(split=False)}, False),
+        ({"oom": OomPolicy(split=True)}, True),
+    ],
+)
+def test_a_call_is_split_only_where_the_decorator_says_so(options, split):
+    contract = contract_of(numpy(**options)(lambda image: image))
+    assert contract is not None
+    assert contract.oom.split is split
+    assert contract.oom.retries == options.get("oom", OomPolicy()).retries
+
+
+@pytest.mark.parametrize("kind", ["images", "label", "", None])
+def test_a_value_is_of_a_kind_that_there_is(kind):
+    with pytest.raises(ParameterError, match="kind must be one of image, labels, table, positions"):
+        Value("image", kind)
+    with pytest.raises(ParameterError, match="kind must be one of"):
+        numpy(outputs=("image", kind))(lambda image: image)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "2nd", None, 3])
+def test_a_value_is_called_as_an_argument_could_be(name):
+    with pytest.raises(ParameterError, match="name must be a name as Python has them"):
+        Value(name, "image")
+
+
+@pytest.mark.parametrize("option", ["images", "outputs", "context"])
+def test_one_text_is_not_taken_for_several(option):
+    options: dict[str, Any] = {option: "labels"}
+    wanted = rf"@numpy: {option} must be a tuple, as in \('labels',\)"
+    with pytest.raises(ParameterError, match=wanted):
+        numpy(**options)(lambda image, labels: image)
+
+
+@pytest.mark.parametrize("split", ["yes", 1, ()])
+def test_a_policy_splits_or_does_not(split):
+    with pytest.raises(ParameterError, match="split must be True, False or None"):
+        OomPolicy(split=split)
 
 
 @pytest.mark.parametrize("stack", ["across", "volume"])
@@ -122,6 +172,10 @@ def test_a_function_without_arguments_is_refused():
             return 1
 
 
+def double(plane):
+    return plane * 2
+
+
 class Blur:
     def run(self, plane):
         return plane
@@ -136,6 +190,8 @@ class Blur:
         (Blur().run, "the bound method Blur.run"),
         (Blur(), "Blur"),
         (Blur, "the class Blur"),
+        (staticmethod(double), "the static method double (write @staticmethod above it)"),
+        (classmethod(double), "the class method double"),
         (partial(np.clip, a_min=0), "functools.partial"),
         (len, "builtin"),
         (np.zeros(3), "numpy.ndarray"),
@@ -159,6 +215,14 @@ def test_what_is_no_function_is_refused_in_one_line(name, decorator, other, foun
     assert found in text
     assert "written with def" in text
     assert contract_of(other) is None
+
+
+def test_a_decorated_function_may_be_a_static_method():
+    class Microscope:
+        doubled = staticmethod(numpy(double))
+
+    for place in Microscope, Microscope():
+        assert place.doubled(np.array([1, 2])).tolist() == [2, 4]
 
 
 async def fetched(plane):

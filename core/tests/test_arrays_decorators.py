@@ -8,10 +8,7 @@ import pickle
 import subprocess
 import sys
 import traceback
-import warnings
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 import pytest
@@ -34,14 +31,9 @@ from hcs_core.errors import (
     ShapeError,
     UnsupportedArrayError,
 )
+from hcs_core.testing._frameworks import import_frameworks
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow last: an OpenCL driver that is loaded after it crashes the process.
-HERE = [name for name in ("pyclesperanto", "torch", "jax", "tensorflow") if find_spec(name)]
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    for _name in HERE:
-        import_module(_name)
+HERE = import_frameworks()
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -249,6 +241,39 @@ def test_several_results_with_nothing_to_do_are_the_functions_own_tuple():
     assert both(pair[0]) is pair
 
 
+class Measured(NamedTuple):
+    """What a function returns."""
+
+    image: Any
+    table: Any
+
+
+@needs_torch
+@pytest.mark.parametrize("shape", [(2, 2), (3, 2, 2)])
+def test_a_named_tuple_stays_one(shape):
+    @memory_types(
+        input="torch", output="numpy", outputs=("image", "table"), slice_by_slice=len(shape) == 3
+    )
+    def measured(image):
+        return Measured(image * 2, {"sum": int(image.sum())})
+
+    found = measured(image(*shape))
+    assert type(found) is Measured
+    np.testing.assert_array_equal(found.image, image(*shape) * 2)
+    assert found.table in ({"sum": 6}, ({"sum": 6}, {"sum": 22}, {"sum": 38}))
+
+
+@needs_torch
+def test_a_tuple_that_is_made_in_another_way_becomes_a_plain_one():
+    @memory_types(input="torch", output="numpy", outputs=("image", "labels"))
+    def highest(stack):
+        return stack.max(dim=0)  # torch.return_types.max
+
+    found = highest(image(2, 1, 2))
+    assert type(found) is tuple
+    np.testing.assert_array_equal(found, [[[2, 3]], [[1, 1]]])
+
+
 @pytest.mark.parametrize(
     ("outputs", "result", "said"),
     [
@@ -428,13 +453,27 @@ def test_a_device_that_is_not_there_is_said_so(decorator):
 
 
 @needs_torch
-def test_the_device_that_is_asked_for_may_be_where_the_array_lies():
-    @torch(device="cpu")
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_the_device_that_is_asked_for_may_be_where_the_array_lies(device):
+    @torch(device=device)
     def same(image):
         return image
 
     tensor = convert(image(2, 2), "torch")
     assert same(tensor) is tensor
+
+
+def test_a_function_may_call_itself_and_others():
+    @numpy(dtype="preserve")
+    def halved(image):
+        return image / 2
+
+    @numpy
+    def smallest_half(image):
+        return image if image.max() <= 1 else smallest_half(halved(image))
+
+    # 8, 4, 2, 1: three halves.
+    np.testing.assert_array_equal(smallest_half(np.array([[8, 4]], np.uint8)), [[1, 0]])
 
 
 @needs_torch

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
 import subprocess
 import sys
 import threading
-import warnings
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -31,20 +30,13 @@ from hcs_core.errors import (
     UnsupportedArrayError,
 )
 from hcs_core.testing import ArrayAdapterTests
+from hcs_core.testing._frameworks import import_frameworks
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    # TensorFlow last: an OpenCL driver that is loaded after it crashes the process.
-    pytest.importorskip("pyclesperanto")
-    torch = pytest.importorskip("torch")
-    jax = pytest.importorskip("jax")
-    tensorflow = pytest.importorskip("tensorflow")
-
+READY = {"numpy", *import_frameworks()}
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-HOST = ("numpy", "torch", "tensorflow", "jax")
-ALL = (*HOST, "pyclesperanto")
+HOST = tuple(name for name in ("numpy", "torch", "tensorflow", "jax") if name in READY)
+ALL = (*HOST, *READY.intersection(["pyclesperanto"]))
 PAIRS = [f"{a} to {b}" for a, b in itertools.product(ALL, ALL)]
 HOST_PAIRS = [f"{a} to {b}" for a, b in itertools.permutations(HOST, 2)]
 DTYPES = (
@@ -53,6 +45,13 @@ DTYPES = (
 )
 REFUSALS = (LossyConversionError, ShapeError)
 LAYOUTS = ("c", "f", "strided", "reversed", "broadcast", "offset", "read-only", "frozen")
+
+
+def need(*frameworks: str) -> None:
+    """Skip where one of these cannot be used."""
+    for name in frameworks:
+        if name not in READY:
+            pytest.skip(f"{name} is not installed, or has no device here")
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -204,6 +203,7 @@ def test_frozen_memory_is_shared_between_all_host_frameworks(pair_):
 @pytest.mark.parametrize("second", ["torch", "numpy"])
 @pytest.mark.parametrize("first", ["tensorflow", "jax", "read-only", "broadcast"])
 def test_no_write_reaches_what_must_not_change(first, second):
+    need(second, *{"tensorflow", "jax"}.intersection([first]))
     source = numbers((4, 6), "float32")
     if first in ("tensorflow", "jax"):
         x: Any = made(first, source)
@@ -223,6 +223,7 @@ def test_no_write_reaches_what_must_not_change(first, second):
 @pytest.mark.parametrize("second", ["jax", "tensorflow"])
 @pytest.mark.parametrize("first", ["numpy", "torch"])
 def test_an_array_that_never_changes_does_not_share_what_can_be_written(first, second):
+    need(first, second)
     source = made(first, numbers((8, 8), "int32"))
     y = convert(source, second)
     before = bits(y)
@@ -265,6 +266,7 @@ def test_a_result_outlives_its_source(pair_):
     [("jax", "float64"), ("jax", "int64"), ("pyclesperanto", "int64"), ("pyclesperanto", "bool")],
 )
 def test_a_dtype_that_a_framework_lacks_is_refused_unless_another_is_asked_for(framework, dtype):
+    need(framework)
     source = numbers((3, 4), dtype)
     source[...] = 1
     with pytest.raises(LossyConversionError, match=framework):
@@ -293,6 +295,7 @@ def test_many_threads_convert_at_once():
 
 
 def test_tensors_that_are_not_what_lies_in_memory_are_refused():
+    torch = pytest.importorskip("torch")
     with pytest.raises(UnsupportedArrayError, match="detach"):
         convert(torch.zeros(3, requires_grad=True), "numpy")
     with pytest.raises(UnsupportedArrayError, match="resolve_conj"):
@@ -308,6 +311,7 @@ def test_an_unknown_device_says_which_there_are(framework):
 
 
 def test_an_array_of_jax_in_another_order_is_seen_where_it_lies():
+    jax = pytest.importorskip("jax")
     source = numbers((6, 4), "uint16").T
     array = jax.dlpack.from_dlpack(source)
     info = describe(array)
@@ -318,20 +322,11 @@ def test_an_array_of_jax_in_another_order_is_seen_where_it_lies():
     assert bits(host) == bits(source)
 
 
-@pytest.mark.parametrize(
-    ("framework", "make"),
-    [
-        ("torch", lambda size: torch.empty(size, dtype=torch.uint8)),
-        ("jax", lambda size: jax.numpy.zeros(size, dtype="uint8")),
-        ("tensorflow", lambda size: tensorflow.zeros(size, dtype="uint8")),
-        ("numpy", lambda size: np.empty(size, np.uint8)),
-    ],
-)
-def test_a_real_lack_of_memory_is_known_as_one(framework, make):
-    with pytest.raises(
-        (MemoryError, RuntimeError, ValueError, tensorflow.errors.OpError)
-    ) as raised:
-        make((1 << 50,))  # more than any address space has
+@pytest.mark.parametrize("framework", HOST)
+def test_a_real_lack_of_memory_is_known_as_one(framework):
+    module: Any = import_module({"jax": "jax.numpy"}.get(framework, framework))
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - each has its own type
+        module.zeros((1 << 50,), dtype=module.uint8)  # more than any address space has
     assert adapter_for(framework).is_out_of_memory(raised.value)
 
 
@@ -356,7 +351,10 @@ print({"torch", "jax", "tensorflow", "pyclesperanto", "cupy"} & set(sys.modules)
     assert run(script).split() == ["alias", "copy", "copy", "none"]
 
 
+@pytest.mark.driverless
 def test_pyclesperanto_after_tensorflow_is_refused_in_place_of_a_crash():
+    need("tensorflow")
+    pytest.importorskip("pyclesperanto")
     script = """
 import os; os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow

@@ -26,6 +26,7 @@ from hcs_core.arrays import (
 )
 from hcs_core.arrays._adapters import adapter_for
 from hcs_core.errors import DeviceNotFoundError
+from hcs_core.testing._frameworks import import_frameworks
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,8 +43,7 @@ CYCLES = 300_000_000  # a tenth of a second or more: far longer than any hand-ov
 def cuda() -> None:
     """Skip where one of the frameworks has no CUDA device."""
     for name in ON_GPU:
-        pytest.importorskip(name)
-        if "cuda:0" not in devices(name):
+        if name not in import_frameworks() or "cuda:0" not in devices(name):
             pytest.skip(f"{name} has no CUDA device here")
 
 
@@ -130,8 +130,12 @@ def test_what_another_stream_still_computes_is_waited_for(target):
         assert (np.asarray(convert(result, "numpy")) == 7).all()
 
 
-def test_the_race_is_there_when_nobody_waits():
-    """Show that the test above would fail without synchronisation."""
+def test_demonstration_of_what_is_read_when_nobody_waits():
+    """Show what the test above would see without synchronisation.
+
+    This is no proof: it holds while the device waits for longer than a copy takes. If it
+    fails, `CYCLES` are too few; nothing is said about the bridge, of which nothing is used.
+    """
     import cupy
     import torch
 
@@ -218,14 +222,27 @@ def test_the_memory_of_a_device_is_known(framework):
 
 @pytest.mark.parametrize("framework", ON_GPU)
 def test_a_real_lack_of_memory_is_known_as_one(framework):
-    namespace = adapter_for(framework).namespace()
-    assert namespace is not None
-    with (
-        pytest.raises((MemoryError, RuntimeError, ValueError)) as raised,
-        adapter_for(framework).on("cuda:0"),
-    ):
-        convert(np.broadcast_to(np.uint8(1), (1 << 42,)), framework, device="cuda:0")
+    with pytest.raises((MemoryError, RuntimeError, ValueError)) as raised:
+        too_much(framework)
     assert adapter_for(framework).is_out_of_memory(raised.value)
+
+
+def too_much(framework: str) -> Any:
+    """Return what no device has room for, made on the device by the framework itself."""
+    shape = (1 << 22, 1 << 22)  # 16 TiB
+    if framework == "torch":
+        import torch
+
+        return torch.zeros(shape, dtype=torch.uint8, device="cuda:0")
+    if framework == "cupy":
+        import cupy
+
+        with cupy.cuda.Device(0):
+            return cupy.zeros(shape, "uint8")
+    import jax
+
+    place = jax.devices("gpu")[0]
+    return jax.numpy.zeros(shape, "uint8", device=place).block_until_ready()
 
 
 def test_freed_caches_are_there_for_another_framework():

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import permutations, product
 from pathlib import Path
@@ -29,26 +27,21 @@ from hcs_core.arrays._matrix import (
     measure,
 )
 from hcs_core.arrays.frameworks.numpy import NumpyAdapter
+from hcs_core.cli._array_process import ask
 from hcs_core.errors import CopyRequiredError, LossyConversionError, ShapeError
 from hcs_core.testing import isolated_registry
+from hcs_core.testing._frameworks import import_frameworks
 from hcs_core.testing.arrays import _LAYOUTS
 from hcs_core.testing.registry import IsolatedRegistry
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "array-frameworks.md"
-# TensorFlow last: an OpenCL driver that is loaded after it crashes the process.
 OPTIONAL = ("pyclesperanto", "torch", "jax", "tensorflow")
-MISSING = [name for name in OPTIONAL if find_spec(name) is None]
-if not MISSING:  # as all modules of tests are collected, before another test loads TensorFlow
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for module in OPTIONAL:
-            import_module(module)
-
-needs_all = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+MISSING = [name for name in OPTIONAL if name not in import_frameworks()]
+needs_all = pytest.mark.skipif(bool(MISSING), reason=f"not usable here: {', '.join(MISSING)}")
 
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax", "pyclesperanto")
-PAIRS = list(permutations(FRAMEWORKS, 2))
+USABLE = tuple(name for name in FRAMEWORKS if name not in MISSING)
+PAIRS = list(permutations(USABLE, 2))
 DTYPES = (
     *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
@@ -143,14 +136,14 @@ def grid(title: str, cells: dict[str, dict[str, str]]) -> str:
 @pytest.fixture(scope="module")
 def dtypes() -> dict[str, dict[str, str]]:
     """What becomes of a NumPy plane of each dtype."""
-    return {name: {to: best(plane_of(name), to) for to in FRAMEWORKS} for name in DTYPES}
+    return {name: {to: best(plane_of(name), to) for to in USABLE} for name in DTYPES}
 
 
 @pytest.fixture(scope="module")
 def layouts() -> dict[str, dict[str, str]]:
     """What becomes of a NumPy array of each layout."""
     return {
-        name: {to: best(lay(plane_of("uint16")), to) for to in FRAMEWORKS}
+        name: {to: best(lay(plane_of("uint16")), to) for to in USABLE}
         for name, lay in LAYOUTS.items()
     }
 
@@ -176,7 +169,6 @@ def test_the_tables_of_the_page_are_what_was_found(
         assert text == page, "HCS_UPDATE_DOCS=1 writes the page anew"
 
 
-@needs_all
 @pytest.mark.parametrize("pair", PAIRS, ids=" to ".join)
 def test_the_table_of_dtypes_holds_between_each_two_frameworks(
     pair: tuple[str, str], dtypes: dict[str, dict[str, str]]
@@ -191,7 +183,6 @@ def test_the_table_of_dtypes_holds_between_each_two_frameworks(
         assert (name, best(array, target)) == (name, expected)
 
 
-@needs_all
 @pytest.mark.parametrize("pair", PAIRS, ids=" to ".join)
 def test_the_table_of_layouts_holds_between_each_two_frameworks(
     pair: tuple[str, str], layouts: dict[str, dict[str, str]]
@@ -336,6 +327,20 @@ def test_what_the_core_can_bring_is_named_as_its_extra():
     assert found.reason.endswith('python -m pip install "./core[torch]"')
 
 
+def test_what_keeps_a_framework_quiet_is_set_before_it_is_imported(environment: IsolatedRegistry):
+    quiet = KEPT.replace(
+        'module_names = ("acme_kept",)',
+        'module_names = ("acme_loud",)\n    quiet = {"ACME_LOUD": "0"}',
+    )
+    loud = 'import os\n\nif os.environ.get("ACME_LOUD") != "0":\n    raise OSError("it is loud")\n'
+    declared = {"hcs.arrays.v1": {"kept": "acme_kept:Adapter"}}
+    environment.install("acme", declared, {"acme_kept.py": quiet, "acme_loud.py": loud})
+    os.environ["HCS_PLUGINS_DISABLE"] = ", ".join(f"arrays:{name}" for name in ("cupy", *OPTIONAL))
+    states = {row["name"]: row["state"] for row in ask("devices", timeout_s=60)["frameworks"]}
+    assert states == {"kept": "ready", "numpy": "ready"}
+    assert "ACME_LOUD" not in os.environ
+
+
 class _First(NumpyAdapter):
     name: ClassVar[str] = "first"
     module_names: ClassVar[tuple[str, ...]] = ("first_module",)
@@ -366,6 +371,7 @@ def test_frameworks_that_exclude_each_other_have_no_safe_order_and_all_stay():
     assert sorted(adapter.name for adapter in ordered) == ["amid", "early", "first"]
 
 
+@pytest.mark.driverless
 def test_the_core_loads_tensorflow_after_pyclesperanto():
     names = [adapter.name for adapter in in_safe_order([ARRAYS[name]() for name in ARRAYS])]
     assert names.index("pyclesperanto") < names.index("tensorflow")

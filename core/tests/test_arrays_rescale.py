@@ -686,7 +686,7 @@ def test_complex_numbers_text_and_other_things_are_refused():
         rescale(np.zeros(2, np.complex64), "uint8", mode="scale")
     with pytest.raises(DtypeError, match="real numbers and booleans, got complex128"):
         rescale(np.zeros(2), complex, mode="scale")
-    with pytest.raises(DtypeError):
+    with pytest.raises(UnsupportedArrayError, match="not numbers"):
         rescale(np.array(["a"]), "uint8", mode="scale")
     with pytest.raises(DtypeError, match="uint7"):
         rescale(np.zeros(2), "uint7", mode="scale")
@@ -809,3 +809,12 @@ def test_rescaling_imports_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("count", [1, 300])
+@pytest.mark.parametrize("mode", ["preserve", "scale"])
+def test_a_mask_of_other_bytes_than_0_and_1_is_a_mask(count, mode):
+    mask = np.array([0, 255, 1] * count, np.uint8).view(bool)
+    top = 255 if mode == "scale" else 1
+    assert rescale(mask, "uint8", mode=mode).tolist() == [0, top, top] * count
+    assert value_range(mask) == (0, 1)

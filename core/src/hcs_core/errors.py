@@ -220,8 +220,8 @@ class PinnedMemoryError(UsageError):
 
     def __str__(self) -> str:
         return (
-            "page-locked memory needs torch or cupy with a CUDA device, imported in this process "
-            f"(imported: {listed(self.imported)}); import one of them first, or leave pinned away"
+            "page-locked memory needs a framework that has a CUDA device and is imported in this "
+            f"process (imported: {listed(self.imported)}); import one first, or leave pinned away"
         )
 
 

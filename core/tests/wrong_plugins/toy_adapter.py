@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from hcs_core.arrays import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.errors import DeviceNotFoundError
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(("bool", "uint8", "uint16", "int32", "float32", "float64")),
@@ -48,8 +47,7 @@ class BoxAdapter(ArrayAdapter):
     def from_host(self, array: NDArray[Any], device: str) -> Any:
         from toy_framework import Box
 
-        if device != "cpu":
-            raise DeviceNotFoundError(device, self.name, ("cpu",))
+        self.require(device)
         return Box(array)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -11,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from toy_adapter import BoxAdapter, EagerAdapter
 
-from hcs_core.arrays import ARRAYS, ArrayInfo, Capabilities
+from hcs_core.arrays import ARRAYS, ArrayInfo, Capabilities, DeviceMemory
 from hcs_core.arrays._aligned import unlocked
 from hcs_core.testing import ArrayAdapterTests
 
@@ -161,6 +163,94 @@ class TestFreesTooMuch(ToyAdapterTests):
             for used in self.cache:
                 used[...] = 0
             return 0
+
+
+class TestNewFacts(ToyAdapterTests):
+    caught_by = ("test_arrays_that_are_alike_have_the_same_facts",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
+            return id(array), array.values.ctypes.data
+
+
+class TestFewFacts(ToyAdapterTests):
+    caught_by = ("test_arrays_of_the_same_facts_have_the_same_description",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
+            return (array.values.shape, array.values.dtype), array.values.ctypes.data
+
+
+class TestAddressOfTheObject(ToyAdapterTests):
+    caught_by = ("test_the_address_is_that_of_the_description",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def address(self, array: Any) -> int:
+            return id(array)
+
+
+class TestFirstPart(ToyAdapterTests):
+    caught_by = ("test_a_part_is_one_plane_or_some_planes",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def part(self, array: Any, index: int | slice) -> Any:
+            return self.from_host(array.values[0].copy(), "cpu")
+
+
+class TestCopiesByName(ToyAdapterTests):
+    caught_by = ("test_a_copy_has_its_own_memory_and_the_dtype_that_was_asked_for",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def copied(self, array: Any, device: str, dtype: str) -> Any:
+            return self.from_host(array.values.astype(dtype, copy=False), device)
+
+
+class TestNegativeMemory(ToyAdapterTests):
+    caught_by = ("test_the_memory_of_a_device_is_known_or_nothing_is_said",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def memory(self, device: str) -> DeviceMemory | None:
+            return DeviceMemory(device, 10, -10)
+
+
+class TestSilent(ToyAdapterTests):
+    caught_by = ("test_computing_on_a_device_changes_no_result",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def on(self, device: str) -> AbstractContextManager[object]:
+            return suppress(Exception)
+
+
+class TestNoNamespace(ToyAdapterTests):
+    caught_by = ("test_its_namespace_has_what_the_bridge_computes_by",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def namespace(self) -> Any | None:
+            return math
+
+
+class TestOnePlane(ToyAdapterTests):
+    caught_by = ("test_its_arrays_become_a_stack", "test_a_stack_of_its_arrays_comes_apart")
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            return super().from_host(array[0] if array.ndim > 2 else array, device)
+
+
+class TestOneDtype(ToyAdapterTests):
+    caught_by = ("test_values_are_rescaled_as_those_of_numpy_are",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def from_host(self, array: NDArray[Any], device: str) -> Any:
+            return super().from_host(array.astype(np.uint16, copy=False), device)
+
+
+class TestOneDtypeTold(ToyAdapterTests):
+    caught_by = ("test_a_decorated_function_takes_its_arrays_and_those_of_numpy",)
+
+    class adapter(BoxAdapter):  # noqa: N801
+        def describe(self, array: Any) -> ArrayInfo:
+            return super().describe(array)._replace(dtype="uint16")
 
 
 class TestCopies(ToyAdapterTests):

@@ -12,6 +12,7 @@ from hcs_core.arrays._arraybridge import (
 from hcs_core.arrays._contract import (
     DtypePolicy,
     FunctionContract,
+    OomPolicy,
     StackMode,
     Value,
     ValueKind,
@@ -30,7 +31,7 @@ from hcs_core.arrays._decorators import (
 from hcs_core.arrays._devices import device_memory, devices
 from hcs_core.arrays._dtypes import Casting, is_exact
 from hcs_core.arrays._hooks import OOM_RECOVERED
-from hcs_core.arrays._oom import OomPolicy, free_caches
+from hcs_core.arrays._oom import free_caches
 from hcs_core.arrays._plan import Route
 from hcs_core.arrays._recorder import Conversion, Recorder, Rescaling
 from hcs_core.arrays._rescale import rescale, value_range

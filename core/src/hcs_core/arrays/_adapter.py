@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs_core.arrays._device_names import full_name
 from hcs_core.arrays._dtypes import dtype_of
+from hcs_core.arrays._requested import amount_in
+from hcs_core.errors import DeviceNotFoundError
 from hcs_core.registry import AutoRegisterMeta, Registry
 
 Layout = Literal["any", "forward", "c"]
@@ -67,10 +71,16 @@ class ArrayInfo(NamedTuple):  # made at each conversion; a frozen dataclass take
     frozen: bool = False
 
     def overlaps(self) -> bool:
-        """Return whether several elements are one place in memory, as broadcasting has it."""
-        return any(
-            step == 0 and extent > 1 for step, extent in zip(self.strides, self.shape, strict=True)
-        )
+        """Return whether several elements may share a place in memory, as broadcast ones do."""
+        if not self.nbytes:
+            return False
+        # Each axis must step over all that the axes of smaller steps reach.
+        reach = self.nbytes // math.prod(self.shape)
+        for step, extent in sorted(zip(map(abs, self.strides), self.shape, strict=True)):
+            if extent > 1 and step < reach:
+                return True
+            reach += step * (extent - 1)
+        return False
 
 
 class DeviceMemory(NamedTuple):
@@ -108,6 +118,8 @@ class Capabilities:
         The layouts whose memory it shares; others are copied.
     alignment : int
         Bytes of which the address of shared memory must be a multiple.
+    vector_alignment : int
+        The same for memory whose elements are at least as large: complex128, as a rule.
     immutable : bool
         Whether its arrays cannot be written to, so that they may share read-only memory.
     marks_readonly : bool
@@ -127,6 +139,7 @@ class Capabilities:
     dtypes: frozenset[str]
     layout: Layout = "any"
     alignment: int = 1
+    vector_alignment: int = 16
     immutable: bool = False
     marks_readonly: bool = False
     shares_host: bool = True
@@ -134,6 +147,11 @@ class Capabilities:
     empty: bool = True
     byte_orders: bool = False
     dlpack: frozenset[str] = frozenset()
+    period: int = field(init=False)
+    """Bytes: of an address, the remainder by these decides whether memory is shared."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "period", math.lcm(self.alignment, self.vector_alignment))
 
 
 ARRAYS: Registry[type[ArrayAdapter]] = Registry("hcs.arrays", api=1, doc="array frameworks")
@@ -154,6 +172,9 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
     """Modules after whose import this framework can no longer be loaded."""
     takes_capsules: ClassVar[bool] = False
     """Whether `from_dlpack` takes memory over without agreeing on streams first."""
+    quiet: ClassVar[Mapping[str, str]] = {}
+    """Environment variables under which it prints as little as it can, and reserves no memory
+    ahead; they count if they are set before it is imported."""
 
     @abstractmethod
     def owns(self, value: object) -> bool:
@@ -162,6 +183,13 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """Return what the framework holds, with its settings if it is loaded; imports nothing."""
+
+    def dtypes_on(self, device: str) -> frozenset[str]:
+        """Return what the framework holds exactly on a device; imports nothing.
+
+        For one that lacks, on some of its devices, what it holds on others.
+        """
+        return self.capabilities().dtypes
 
     @abstractmethod
     def describe(self, array: Any) -> ArrayInfo:
@@ -178,7 +206,8 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
         hashable
             A key of what was planned.
         int
-            The address of the first element; anything where nobody asks for it.
+            The address of the first element, if it is `located` or elements have 16 bytes;
+            anything else.
         """
         info = self.describe(array)
         return info._replace(pointer=0), info.pointer
@@ -203,14 +232,28 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
 
         Raises
         ------
-        UsageError
-            If the framework has no such device.
+        DeviceNotFoundError
+            If the framework has no such device; `require` raises it.
         """
 
     def copied(self, array: Any, device: str, dtype: str) -> Any:
         """Return a copy in memory of its own on a device, cast as NumPy does."""
-        host = self.to_host(array)
-        return self.from_host(np.array(host, dtype_of(dtype)), device)
+        return self.from_host(_aligned_copy(self.to_host(array), dtype_of(dtype)), device)
+
+    def part(self, array: Any, index: int | slice) -> Any:
+        """Return a part of an array along its first axis, on the device where that lies.
+
+        One place of it without the axis, or a slice of it, which keeps the axis. It shares
+        the array's memory where the framework has views, and is a copy elsewhere: nobody
+        writes to it.
+
+        A framework whose arrays are not indexed as NumPy's are says here how it is done;
+        those that are not indexed at all go by way of the host.
+        """
+        if hasattr(type(array), "__getitem__"):
+            return array[index, ...]
+        host = self.to_host(array)[index, ...]
+        return self.from_host(_aligned_copy(host, host.dtype), self.describe(array).device)
 
     def finish(self, array: Any) -> None:
         """Wait until what was queued to compute an array is done."""
@@ -233,9 +276,26 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
         """Return the devices that this machine has for the framework."""
         return (self.host_device(),)
 
+    def require(self, device: str) -> str:
+        """Return a device under its full name, if this machine has it for the framework.
+
+        Raises
+        ------
+        DeviceNotFoundError
+            If it has not, with those that it has.
+        """
+        name, known = full_name(device), self.devices()
+        if name not in known:
+            raise DeviceNotFoundError(device, self.name, known)
+        return name
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Return whether an error says that memory, and nothing else, was missing."""
         return isinstance(error, MemoryError)
+
+    def requested_bytes(self, error: BaseException) -> int | None:
+        """Return how many bytes were missing, or None where such an error does not say it."""
+        return amount_in(str(error))
 
     def free_cache(self, device: str) -> int:
         """Give memory back that the framework holds on a device and does not use.
@@ -284,6 +344,13 @@ class ArrayAdapter(ABC, metaclass=AutoRegisterMeta, registry=ARRAYS):
     def is_loaded(self) -> bool:
         """Return whether the framework is imported in this process."""
         return any(name in sys.modules for name in self.module_names)
+
+
+def _aligned_copy(host: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a copy that a framework may take over, whatever it asks of memory."""
+    from hcs_core.arrays._carry import aligned_copy  # which itself needs this module
+
+    return aligned_copy(host, dtype)
 
 
 def _host_memory() -> DeviceMemory | None:

@@ -37,10 +37,18 @@ def adapter_of(value: object) -> ArrayAdapter:
     # Subclasses live in modules of their own, so every adapter is asked in the end.
     for adapter in sorted(usable_adapters(), key=lambda each: root not in each.module_names):
         if adapter.owns(value):
-            _ADAPTER_OF_TYPE[kind] = adapter
+            if lasts(kind):
+                _ADAPTER_OF_TYPE[kind] = adapter
             return adapter
     found = f"{kind.__module__}.{kind.__qualname__}"
     raise UnsupportedArrayError(found, tuple(ARRAYS))
+
+
+def lasts(kind: type) -> bool:
+    """Return whether a type lives as long as its module, so that it may be remembered."""
+    module = kind.__module__  # in a session at a prompt it may be written anew at any time
+    found = getattr(sys.modules.get(module), kind.__qualname__, None)
+    return found is kind and module != "__main__"
 
 
 def adapter_for(name: str) -> ArrayAdapter:
@@ -93,6 +101,23 @@ def load(adapter: ArrayAdapter) -> None:
         extra = adapter.name if type(adapter).__module__.startswith("hcs_core.") else ""
         purpose = f"the array framework {adapter.name!r}"
         raise MissingLibraryError(library, purpose, extra) from None
+
+
+def loaded_adapter(name: str) -> ArrayAdapter:
+    """Return the adapter of a framework, which is imported if it is not yet.
+
+    Raises
+    ------
+    UnknownPluginError
+        If no adapter is called so.
+    FrameworkOrderError
+        If importing the framework now would crash the process.
+    MissingLibraryError
+        If it is not installed.
+    """
+    adapter = loadable_adapter_for(name)
+    load(adapter)
+    return adapter
 
 
 def usable_adapters() -> Iterator[ArrayAdapter]:

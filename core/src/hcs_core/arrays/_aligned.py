@@ -6,13 +6,19 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import DTypeLike, NDArray
 
-from hcs_core.errors import PinnedMemoryError
+from hcs_core.arrays._adapters import loaded_adapters
+from hcs_core.arrays._dtypes import DTYPES, is_bfloat16
+from hcs_core.errors import PinnedMemoryError, UnsupportedArrayError
 
 ALIGNMENT = 64
 """Bytes. JAX copies a buffer that does not start at a multiple of 64; NumPy's own
 buffers of image size never do (they start 16 bytes into a page)."""
+
+PLAIN_CHARS = frozenset(np.dtype(name).char for name in DTYPES if name != "bfloat16")
+"""NumPy's letters of the dtypes that need no second look."""
 
 
 class _Buffer(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -60,7 +66,11 @@ def empty(
     if pinned:
         memory = _pinned(size + align)
         offset = -memory.ctypes.data % align
-        return _lent(np.ndarray(shape, kind, memory, offset), readonly=False)
+        array = _lent(np.ndarray(shape, kind, memory, offset), readonly=False)
+        owner = owner_of(array)
+        assert owner is not None
+        owner.start, owner.used = array.ctypes.data, size
+        return array
     buffer = _Buffer(size + align, dtype=np.uint8)
     address = buffer.ctypes.data
     offset = -address % align
@@ -69,8 +79,6 @@ def empty(
 
 
 def _pinned(nbytes: int) -> NDArray[Any]:
-    from hcs_core.arrays._adapters import loaded_adapters  # which itself needs this module
-
     loaded = tuple(loaded_adapters())
     for adapter in loaded:
         memory = adapter.pinned(nbytes)
@@ -82,9 +90,10 @@ def _pinned(nbytes: int) -> NDArray[Any]:
 def freeze(array: NDArray[Any]) -> NDArray[Any]:
     """Return the values as an array that nobody writes to any more.
 
-    What `empty` made is not copied: the caller promises to write no longer through the
-    array that it has. JAX and TensorFlow share the memory of a frozen array, which they
-    copy otherwise, since their arrays must never change.
+    All of what `empty` made is not copied: the caller promises to write no longer through
+    the array that it has. Part of it is copied, and so is what others made. JAX and
+    TensorFlow share the memory of a frozen array, which they copy otherwise, since their
+    arrays must never change.
 
     Parameters
     ----------
@@ -95,9 +104,15 @@ def freeze(array: NDArray[Any]) -> NDArray[Any]:
     -------
     numpy array
         The same shape and dtype, read-only.
+
+    Raises
+    ------
+    UnsupportedArrayError
+        If it has a mask, or its elements are not numbers.
     """
+    array = plain(array)
     owner = owner_of(array)
-    if owner is None:
+    if owner is None or not _is_all(array, owner):
         copy = empty(array.shape, array.dtype)
         copy[...] = array
         array, owner = copy, owner_of(copy)
@@ -106,6 +121,36 @@ def freeze(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a NumPy array, that of a subclass such as `memmap` as a view without it.
+
+    Raises
+    ------
+    UnsupportedArrayError
+        If part of what it means would be lost.
+    """
+    dtype = array.dtype
+    if type(array) is np.ndarray and dtype.char in PLAIN_CHARS:
+        return array
+    if isinstance(array, np.ma.MaskedArray):
+        reason = "its mask would be lost; fill it, or pass data and mask apart"
+        raise UnsupportedArrayError("a masked array", ("numpy",), reason)
+    if not (dtype.kind in "biufc" or is_bfloat16(dtype)):
+        reason = "its elements are not numbers; convert them with astype"
+        raise UnsupportedArrayError(f"an array of {dtype}", ("numpy",), reason)
+    view = array.view(np.ndarray)
+    # C has two names for some integers, and frameworks know one.
+    return view.view(dtype.str) if dtype.kind in "iu" else view
+
+
+def _is_all(array: NDArray[Any], owner: _Buffer | _Lent) -> bool:
+    """Return whether an array has every byte of its buffer."""
+    if not array.size:
+        return owner.used == 0
+    low, high = byte_bounds(array)
+    return (low, high - low) == (owner.start, owner.used)
 
 
 def marked_frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -153,8 +198,10 @@ def unlocked(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _lent(array: NDArray[Any], *, readonly: bool) -> NDArray[Any]:
-    # The interface does not know bfloat16, whose name the view gives back.
-    return np.asarray(_Lent(array, readonly=readonly)).view(array.dtype)
+    # The interface does not know bfloat16 and the like, whose name the view gives back.
+    is_known = array.dtype.char in PLAIN_CHARS
+    codes = array if is_known else array.view(f"u{array.itemsize}")
+    return np.asarray(_Lent(codes, readonly=readonly)).view(array.dtype)
 
 
 class _Lent:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from hcs_core.arrays._adapters import loadable_adapter_for
+from hcs_core.arrays._adapters import loaded_adapter
 from hcs_core.arrays._convert import convert, describe, detect
+from hcs_core.arrays._device_names import kind_of
 from hcs_core.arrays._stacking import stack, unstack
 from hcs_core.errors import DeviceNotFoundError, ParameterError, ShapeError
 
@@ -167,11 +168,11 @@ def _place(function: str, target: str, device: str | int | None, gpu_id: int | N
     asked = device if gpu_id is None else gpu_id
     if asked is None or isinstance(asked, str):
         return asked
-    adapter = loadable_adapter_for(str(target))
-    if adapter.name == "numpy":
+    if str(target) == "numpy":
         return None
+    adapter = loaded_adapter(str(target))
     known = adapter.devices()
-    accelerators = [name for name in known if name != "cpu"]
+    accelerators = [name for name in known if kind_of(name) != "cpu"]
     if not 0 <= asked < len(accelerators):
         raise DeviceNotFoundError(f"accelerator {asked}", adapter.name, known)
     return accelerators[asked]

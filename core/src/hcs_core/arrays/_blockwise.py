@@ -130,8 +130,7 @@ def _has_table(rule: Rule) -> bool:
 def _table(rule: Rule) -> Part:
     """Return what a rule makes of every value of its source, in the order of their codes."""
     kind = rule.source
-    count = 2 if kind.kind == "b" else 2 ** (8 * kind.itemsize)
-    codes = np.arange(count, dtype=f"u{kind.itemsize}")
+    codes = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}")
     with np.errstate(all="ignore"):
         part = scaled(np, _values(codes, rule), rule)
     outside, nan = (m if m is not None and m.any() else None for m in part[1:])
@@ -146,8 +145,11 @@ def _codes(host: NDArray[Any]) -> NDArray[Any]:
 
 
 def _values(codes: NDArray[Any], rule: Rule) -> NDArray[Any]:
-    """Return what the bits mean; a boolean stays an integer."""
-    return codes if rule.source.kind == "b" or rule.source.itemsize > 2 else codes.view(rule.source)
+    """Return what the bits mean; a boolean is 0 or 1, whatever byte a mask may hold for True."""
+    if rule.source.kind == "b":
+        truths: NDArray[Any] = np.minimum(codes, 1)
+        return truths
+    return codes if rule.source.itemsize > 2 else codes.view(rule.source)
 
 
 def _look_up(table: Part, codes: NDArray[Any], place: NDArray[Any], tally: Tally) -> None:
@@ -195,7 +197,8 @@ def _count(xp: Any, mask: Any | None) -> int:
 def finite_range(host: NDArray[Any]) -> tuple[float, float] | None:
     """Return the least and the greatest finite value of a host array; None if it has none."""
     found: list[float] = []
-    codes = host.view(np.uint8) if host.dtype.kind == "b" else host
+    is_bool = host.dtype.kind == "b"
+    codes = host.view(np.uint8) if is_bool else host
     blocks = np.nditer(
         [codes],
         ["external_loop", "buffered", "zerosize_ok"],
@@ -204,7 +207,7 @@ def finite_range(host: NDArray[Any]) -> tuple[float, float] | None:
     )
     with blocks:
         for block in blocks:
-            found += _ends(np.asarray(block))
+            found += _ends(np.minimum(block, 1) if is_bool else np.asarray(block))
     return (min(found), max(found)) if found else None
 
 

@@ -1,25 +1,38 @@
-"""Carry out what was planned for one array."""
+"""Carry out what was planned."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, Capabilities
-from hcs_core.arrays._aligned import empty
+from hcs_core.arrays._aligned import address_of, empty
 from hcs_core.arrays._dtypes import dtype_of
 from hcs_core.arrays._layout import fits_memory
 from hcs_core.arrays._plan import Route
 
 
-def carry_out(array: Any, source: ArrayAdapter, target: ArrayAdapter, route: Route) -> Any:
-    """Return an array as its route says; its framework is `source`'s, the result's `target`'s."""
+def carrier(source: ArrayAdapter, target: ArrayAdapter, route: Route) -> Callable[[Any], Any]:
+    """Return what takes arrays of `source` to `target` by a route.
+
+    It is kept with the route, so that handing on the next array asks nothing again.
+    """
+    if route.action == "alias" and route.way == "host":
+        to_host, from_host, device = source.to_host, target.from_host, route.device
+        return lambda array: from_host(to_host(array), device)
+    if route.action == "alias" and not _must_finish(target, route.origin):
+        return target.from_dlpack
+    return partial(_carried, source, target, route)
+
+
+def _carried(source: ArrayAdapter, target: ArrayAdapter, route: Route, array: Any) -> Any:
+    """Return an array that was copied on its way, or waited for."""
     if route.way == "host":
-        host = source.to_host(array)
-        if route.action != "alias":
-            host = _own(host, target.capabilities(), route)
+        host = _own(source.to_host(array), target.capabilities(), route)
         return target.from_host(host, route.device)
     if route.way == "device":
         return source.copied(array, route.device, route.dtype)
@@ -44,9 +57,14 @@ def aligned_copy(host: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _taken_over(array: Any, source: ArrayAdapter, target: ArrayAdapter, device: str) -> Any:
-    if target.takes_capsules and device != "cpu":
+    if _must_finish(target, device):
         source.finish(array)
     return target.from_dlpack(array)
+
+
+def _must_finish(target: ArrayAdapter, device: str) -> bool:
+    """Return whether an array must be computed before its memory is taken over."""
+    return target.takes_capsules and device != "cpu"
 
 
 def _own(host: NDArray[Any], able: Capabilities, route: Route) -> NDArray[Any]:
@@ -61,5 +79,4 @@ def _own(host: NDArray[Any], able: Capabilities, route: Route) -> NDArray[Any]:
 
 
 def _fits(host: NDArray[Any], able: Capabilities) -> bool:
-    pointer = host.__array_interface__["data"][0] if host.size else 0
-    return fits_memory(host.shape, host.strides, host.itemsize, pointer, able)
+    return fits_memory(host.shape, host.strides, host.itemsize, address_of(host), able)

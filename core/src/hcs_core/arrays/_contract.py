@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from hcs_core.arrays._oom import OomPolicy
 from hcs_core.errors import ContractError, ParameterError, listed
 
 ValueKind = Literal["image", "labels", "table", "positions"]
 """What a function takes or returns: pixels, object masks, rows, or places."""
+
+PIXELS = ("image", "labels")
+"""The kinds that are arrays of pixels, which are converted."""
 
 StackMode = Literal["per_plane", "across", "volume"]
 """How a function treats the planes that it is given in one call.
@@ -26,8 +28,6 @@ StackMode = Literal["per_plane", "across", "volume"]
 ``volume``
     ``(n, y, x)`` in and out, where planes influence each other.
 """
-
-_USUAL = OomPolicy()
 
 DtypePolicy = Literal["native", "preserve", "scale", "float32", "int32"]
 """The dtype of an image that a function returns.
@@ -44,6 +44,11 @@ DtypePolicy = Literal["native", "preserve", "scale", "float32", "int32"]
 """
 
 
+def _check_known(function: str, parameter: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ParameterError(function, parameter, value, f"one of {listed(known)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """One named value that goes into or comes out of a function.
@@ -54,10 +59,62 @@ class Value:
         The argument's name, or the output's name in ``save`` and ``inputs``.
     kind : {"image", "labels", "table", "positions"}
         What it is.
+
+    Raises
+    ------
+    ParameterError
+        If `name` is no name as Python has them, or `kind` is none of those.
     """
 
     name: str
     kind: ValueKind
+
+    def __post_init__(self) -> None:
+        _check_known("Value", "kind", self.kind, get_args(ValueKind))
+        name: object = self.name
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ParameterError("Value", "name", name, "a name as Python has them")
+
+
+@dataclass(frozen=True, slots=True)
+class OomPolicy:
+    """What is done when a function runs out of memory.
+
+    Parameters
+    ----------
+    retries : int
+        How often it is called again with the same arguments, each time after memory has
+        been freed.
+    split : bool, optional
+        Whether it is then called with ever fewer planes of a stack, if its contract says
+        that it treats each plane by itself. By default it is where a decorator was told
+        ``stack="per_plane"`` in so many words: a function that left this out has not said
+        that its planes have nothing to do with each other.
+
+    Raises
+    ------
+    ParameterError
+        If `retries` is no whole number from 0, or `split` is neither a bool nor None.
+
+    Notes
+    -----
+    A function that writes into its arguments finds what it has written when it is called
+    again, unless the arguments had to be copied for it: copies are made anew for each call.
+    Give such a function ``OomPolicy(retries=0, split=False)``. A call with an iterator among
+    its arguments is not made again, since the first one may have used it up.
+    """
+
+    retries: int = 1
+    split: bool | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.retries) is not int or self.retries < 0:
+            raise ParameterError("OomPolicy", "retries", self.retries, "a whole number, 0 or more")
+        if self.split is not None and type(self.split) is not bool:
+            raise ParameterError("OomPolicy", "split", self.split, "True, False or None")
+
+
+_USUAL = OomPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +143,15 @@ class FunctionContract:
     slice_by_slice : bool
         Whether it knows single planes only: a stack (n, y, x) is given to it plane by plane.
     oom : OomPolicy
-        What is done when it runs out of memory.
+        What is done when it runs out of memory. The decorators settle `OomPolicy.split`; in
+        a contract that is made otherwise, None is never.
     enforce_3d : bool
         Whether a call with an image that is no stack (n, y, x) is refused.
     writable : bool
-        Whether it may write into its arguments. False is its promise not to: memory that
-        is read-only is then shared with it, also where its framework cannot mark that.
+        Whether it may write into its arguments; those that are read-only stay so. False is
+        its promise not to: memory that is read-only is then shared with it, also where its
+        framework cannot mark that, and what it returns of that memory cannot be written to
+        or is copied.
     """
 
     memory_in: str = "numpy"
@@ -108,13 +168,8 @@ class FunctionContract:
     writable: bool = True
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("dtype", self.dtype, get_args(DtypePolicy)),
-            ("stack", self.stack, get_args(StackMode)),
-        ):
-            if value not in known:
-                wanted = f"one of {listed(known)}"
-                raise ParameterError("a function contract", name, value, wanted)
+        _check_known("a function contract", "dtype", self.dtype, get_args(DtypePolicy))
+        _check_known("a function contract", "stack", self.stack, get_args(StackMode))
         if self.slice_by_slice and self.stack != "per_plane":
             wanted = f"False where stack is {self.stack!r}: such a function needs all planes"
             raise ParameterError("a function contract", "slice_by_slice", True, wanted)

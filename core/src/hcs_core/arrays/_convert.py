@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from numpy.typing import DTypeLike
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
 from hcs_core.arrays._adapters import adapter_of, load, loadable_adapter_for
-from hcs_core.arrays._carry import carry_out
-from hcs_core.arrays._dtypes import Casting, asked_dtype
+from hcs_core.arrays._carry import carrier
+from hcs_core.arrays._dtypes import Casting, number_of
 from hcs_core.arrays._plan import Asked, Route, plan_route
 from hcs_core.arrays._recorder import Recorder
-from hcs_core.errors import CopyRequiredError
+from hcs_core.errors import (
+    CopyRequiredError,
+    HcsError,
+    ParameterError,
+    UnsupportedArrayError,
+    listed,
+    one_line,
+)
 
 
 def detect(value: object) -> str:
@@ -29,9 +36,19 @@ def detect(value: object) -> str:
 
 
 def describe(array: Any) -> ArrayInfo:
-    """Return an array's framework, shape, dtype, device, address and whether it is read-only."""
+    """Return an array's framework, shape, dtype, device, address and whether it is read-only.
+
+    Raises
+    ------
+    UnsupportedArrayError
+        If no adapter owns it, or part of what it means would be lost, such as a mask.
+    """
     adapter = adapter_of(array)
-    return adapter.describe(adapter.checked(array))
+    try:
+        return adapter.describe(adapter.checked(array))
+    except _FOREIGN as cause:  # of arrays without values, such as sparse ones
+        _refuse(cause, adapter)
+        raise
 
 
 def plan(
@@ -46,18 +63,28 @@ def plan(
 ) -> Route:
     """Return what `convert` would do with the same arguments; no data is touched.
 
+    No framework is imported. So what only a loaded framework knows is not known here: that
+    it is not installed, that a device is not there, and which device it has chosen.
+
     Parameters
     ----------
     array : array or ArrayInfo
         An array, or what is known of one that need not exist yet.
     to, device, copy, dtype, casting, writable
-        As for `convert`, which raises the same errors.
+        As for `convert`.
+
+    Raises
+    ------
+    LossyConversionError, DtypeError, ShapeError, CopyRequiredError, FrameworkOrderError, \
+UnknownPluginError, UnsupportedArrayError
+        As `convert` does.
     """
     info = array if isinstance(array, ArrayInfo) else describe(array)
-    wanted = None if dtype is None else asked_dtype(dtype)
-    return plan_route(
-        info, loadable_adapter_for(to), Asked(device, copy, wanted, casting, writable)
-    )
+    wanted = None if dtype is None else number_of(dtype)
+    _check_casting(casting)
+    place = device if device is None else str(device)
+    asked = Asked(place, copy if copy is None else bool(copy), wanted, casting, writable)
+    return plan_route(info, loadable_adapter_for(to), asked)
 
 
 def convert(
@@ -116,35 +143,47 @@ def convert(
     UnknownPluginError, UnsupportedArrayError
         If no adapter is called `to`, or none owns the array.
     """
-    started = perf_counter()
+    started = perf_counter() if record is not None else 0.0
     source, target = adapter_of(array), loadable_adapter_for(to)
     array = source.checked(array)
     able = target.capabilities()
     usual = "" if device or source is target else target.host_device()
-    wanted = None if dtype is None else asked_dtype(dtype)
-    facts, address = source.facts(array, located=able.alignment > 1 or copy is False)
-    offset = address % able.alignment
-    key = (source, target, facts, offset, usual, device, copy, wanted, casting, writable)
-    known = _PLANNED.get(key)
-    if known is None or known.able is not able:
-        asked = Asked(device, copy, wanted, casting, writable)
-        known = _PLANNED[key] = _planned(array, source, target, able, asked)
-    route = known.route
-    if route.action == "same":
-        result = array
-    else:
-        result = carry_out(array, source, target, route)
-        if copy is False and known.has_memory:
-            _check_shared(address, result, target, route)
+    wanted = None if dtype is None else number_of(dtype)
+    device = device if device is None else str(device)  # a framework's own object, perhaps
+    copy = copy if copy is None else bool(copy)  # 0 is as good a key as False
+    try:
+        facts, address = source.facts(array, located=able.alignment > 1 or copy is False)
+        offset = address % able.period
+        key = (source, target, facts, offset, usual, device, copy, wanted, casting, writable)
+        known = _PLANNED.get(key)
+        if known is None or known.able is not able:
+            asked = Asked(device, copy, wanted, casting, writable)
+            known = _PLANNED[key] = _planned(array, source, target, able, asked)
+        route = known.route
+        if route.action == "same":
+            result = array
+        else:
+            result = known.carry(array)
+            is_checked = copy is False and known.has_memory
+            if is_checked and address != target.address(result):
+                raise _not_shared(route)
+    except _FOREIGN as cause:  # of arrays without values, such as sparse ones
+        _refuse(cause, source, target)
+        raise
     if record is not None:
         record.add(route, perf_counter() - started)
     return result
+
+
+# What frameworks raise of arrays that are not what they seem.
+_FOREIGN = (TypeError, ValueError, RuntimeError, BufferError)
 
 
 class _Planned(NamedTuple):
     """A route, kept for the next array that is alike."""
 
     route: Route
+    carry: Callable[[Any], Any]
     able: Capabilities
     has_memory: bool
 
@@ -158,16 +197,32 @@ def _planned(
     array: Any, source: ArrayAdapter, target: ArrayAdapter, able: Capabilities, asked: Asked
 ) -> _Planned:
     """Plan a conversion that is not like any before."""
+    _check_casting(asked.casting)
     load(target)  # which is asked, from now on, whether it has the array's device
     if len(_PLANNED) >= _MOST_PLANNED:
         _PLANNED.clear()
     info = source.describe(array)
-    return _Planned(plan_route(info, target, asked), able, info.nbytes > 0)
+    route = plan_route(info, target, asked)
+    return _Planned(route, carrier(source, target, route), able, info.nbytes > 0)
 
 
-def _check_shared(address: int, result: Any, target: ArrayAdapter, route: Route) -> None:
-    """Make sure that what was said to be shared is: frameworks' own promises are not kept."""
-    if address != target.address(result):
-        asked = f"{route.target} {route.dtype} on {route.device}"
-        reason = "the framework copied where it should not"
-        raise CopyRequiredError(f"{route.source} on {route.origin}", asked, reason)
+def _refuse(cause: Exception, *adapters: ArrayAdapter) -> None:
+    """Raise a clear line where a framework does not do what it does with other arrays."""
+    lacks_memory = any(adapter.is_out_of_memory(cause) for adapter in adapters)
+    if lacks_memory or isinstance(cause, HcsError):
+        return
+    name = adapters[0].name
+    reason = f"{one_line(cause)}; make an ordinary array of it first"
+    raise UnsupportedArrayError(f"this array of {name}", (name,), reason) from cause
+
+
+def _check_casting(casting: str) -> None:
+    if casting not in get_args(Casting):
+        raise ParameterError("convert", "casting", casting, f"one of {listed(get_args(Casting))}")
+
+
+def _not_shared(route: Route) -> CopyRequiredError:
+    """Return the error of memory that is not shared: frameworks' own promises are not kept."""
+    asked = f"{route.target} {route.dtype} on {route.device}"
+    reason = "the framework copied where it should not"
+    return CopyRequiredError(f"{route.source} on {route.origin}", asked, reason)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from hcs_core.arrays._calling import decorated
 from hcs_core.arrays._contract import (
     DtypePolicy,
     FunctionContract,
+    OomPolicy,
     StackMode,
     Value,
     ValueKind,
     contract_of,
 )
-from hcs_core.arrays._oom import OomPolicy
 from hcs_core.errors import ContractError, NotAFunctionError, ParameterError, listed
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,8 +69,9 @@ def memory_types(
     None. Tables and positions are passed as they are, arrays or not.
 
     Arrays that are not of the framework go to one device: that of the first one that is of
-    it, else as `convert` does. What is of it already is passed as it is. Name, signature,
-    docstring and annotations are the function's, which ``__wrapped__`` gives.
+    it, else as `convert` does. What is of it already is passed as it is, also what stands for
+    an array while ``jax.jit``, ``torch.vmap`` or ``tf.function`` trace a function. Name,
+    signature, docstring and annotations are the function's, which ``__wrapped__`` gives.
 
     Parameters
     ----------
@@ -80,7 +82,8 @@ def memory_types(
     images : tuple of str
         Names of further arguments that are images, such as a background.
     outputs : tuple of {"image", "labels", "table", "positions"}
-        What it returns, in order; several are returned as a tuple.
+        What it returns, in order; several are returned as a tuple, of its type if that is
+        a named one.
     dtype : {"native", "preserve", "scale", "float32", "int32"}
         The dtype of an image that comes out, as in `FunctionContract`; labels keep theirs.
     stack : {"per_plane", "across", "volume"}
@@ -95,15 +98,19 @@ def memory_types(
         tuple of what it returned for each plane.
     oom : OomPolicy
         What is done when it runs out of memory: by default the memory that frameworks keep
-        unused is freed and it is called once more. Where `stack` is given as
-        ``"per_plane"``, it is then called with ever fewer planes, if only images and labels
-        come out. A function that writes into its arguments needs
+        unused is freed and it is called once more. Where you say ``stack="per_plane"``, or
+        ``OomPolicy(split=True)``, it is then called with ever fewer planes, if only images
+        and labels come out. A function that writes into its arguments needs
         ``OomPolicy(retries=0, split=False)``.
     enforce_3d : bool
         Refuse images that are no stacks (n, y, x).
     writable : bool
-        Whether it may write into its arguments. False is your promise that it does not:
-        read-only memory is then shared with it instead of copied.
+        Whether it may write into its arguments. True promises nothing: what is read-only
+        stays so, as NumPy tells a function that writes into it, and frameworks that cannot
+        get a copy; anything else may be the caller's own memory, as without a decorator.
+        False is your promise that it does not write: read-only memory is then shared
+        instead of copied, and an array that it returns of that is read-only, or copied for
+        a framework that cannot mark it.
 
     Raises
     ------
@@ -255,10 +262,9 @@ def _declared(
 
     def attach(function: F) -> F:
         _refuse_other_callables(decorator, function)
-        given: dict[str, Any] = {**options}
+        _refuse_texts(decorator, options)
+        given: dict[str, Any] = {**options, "oom": _settled(options)}
         kinds, images = given.pop("outputs", ("image",)), given.pop("images", ())
-        # Nobody who left `stack` out has said that planes have nothing to do with each other.
-        given.setdefault("oom", OomPolicy(split="stack" in given))
         contract = FunctionContract(
             memory_in=memory_in,
             memory_out=memory_out,
@@ -269,6 +275,23 @@ def _declared(
         return decorated(function, contract)
 
     return attach if function is None else attach(function)
+
+
+def _settled(options: Options) -> OomPolicy:
+    """Return the policy for lacks of memory, which says now whether a call may be split."""
+    policy = options.get("oom", OomPolicy())
+    if policy.split is not None:
+        return policy
+    # Nobody who left `stack` out has said that planes have nothing to do with each other.
+    return replace(policy, split=options.get("stack") == "per_plane")
+
+
+def _refuse_texts(decorator: str, options: Options) -> None:
+    """Refuse one text where several are asked for: each of its letters would be taken for one."""
+    for name in ("images", "outputs", "context"):
+        value = options.get(name)
+        if isinstance(value, str):
+            raise ParameterError(f"@{decorator}", name, value, f"a tuple, as in ({value!r},)")
 
 
 def _outputs(kinds: tuple[ValueKind, ...]) -> tuple[Value, ...]:
@@ -285,6 +308,11 @@ def _refuse_other_callables(decorator: str, function: Any) -> None:
     """Refuse what has no name of its own to be found by, and what a call does not run."""
     if inspect.ismethod(function):
         raise NotAFunctionError(decorator, f"the bound method {function.__qualname__}")
+    if isinstance(function, staticmethod):
+        found = f"the static method {function.__qualname__} (write @staticmethod above it)"
+        raise NotAFunctionError(decorator, found)
+    if isinstance(function, classmethod):
+        raise NotAFunctionError(decorator, f"the class method {function.__qualname__}")
     if isinstance(function, type):
         raise NotAFunctionError(decorator, f"the class {function.__qualname__}")
     if inspect.isbuiltin(function) or not hasattr(function, "__qualname__"):

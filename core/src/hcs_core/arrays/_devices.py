@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hcs_core.arrays._adapter import ArrayAdapter, DeviceMemory
-from hcs_core.arrays._adapters import load, loadable_adapter_for
+from hcs_core.arrays._adapter import DeviceMemory
+from hcs_core.arrays._adapters import loaded_adapter
 
 
 def devices(framework: str) -> tuple[str, ...]:
@@ -28,24 +28,35 @@ def devices(framework: str) -> tuple[str, ...]:
     FrameworkOrderError
         If importing the framework now would crash the process.
     """
-    return _loaded(framework).devices()
+    return loaded_adapter(framework).devices()
 
 
 def device_memory(framework: str, device: str) -> DeviceMemory | None:
-    """Return how much of a device's memory is used and free, in bytes, as a framework sees it.
+    """Return how much of a device's memory is used and free, as a framework sees it.
 
-    None where the framework cannot tell: OpenCL and TensorFlow do not. JAX tells of the pool
-    that it has reserved for itself.
+    Parameters
+    ----------
+    framework : str
+        Its key in ``ARRAYS``; it is imported.
+    device : str
+        Such as ``"cpu"`` or ``"cuda:0"``.
+
+    Returns
+    -------
+    DeviceMemory or None
+        In bytes; JAX tells of the pool that it has reserved for itself. None where the
+        framework cannot tell: OpenCL and TensorFlow do not.
 
     Raises
     ------
     DeviceNotFoundError
         If the framework has no such device.
+    UnknownPluginError
+        If no adapter is called so.
+    MissingLibraryError
+        If the framework is not installed.
+    FrameworkOrderError
+        If importing the framework now would crash the process.
     """
-    return _loaded(framework).memory(device)
-
-
-def _loaded(framework: str) -> ArrayAdapter:
-    adapter = loadable_adapter_for(framework)
-    load(adapter)
-    return adapter
+    adapter = loaded_adapter(framework)
+    return adapter.memory(adapter.require(device))

@@ -8,12 +8,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
+from hcs_core.errors import DtypeError
+
 Casting = Literal["no", "equiv", "safe", "same_kind", "unsafe"]
 
-_ORDER = (
+DTYPES = (
     *("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
     *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
 )
+"""Every dtype of numbers that is known here; of each kind, the narrower ones come first."""
 
 
 @lru_cache(maxsize=256)
@@ -27,9 +30,22 @@ def dtype_of(name: Any) -> np.dtype[Any]:
     return found
 
 
-def asked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the dtype that a caller names, also by the name that NumPy does not know."""
-    return dtype_of(dtype) if isinstance(dtype, str) else np.dtype(dtype)
+def number_of(name: Any) -> np.dtype[Any]:
+    """Return a dtype of numbers or booleans.
+
+    Raises
+    ------
+    DtypeError
+        If it is another one, or none.
+    """
+    try:
+        found = dtype_of(name) if isinstance(name, str) else np.dtype(name)
+    except (TypeError, ImportError):
+        found = None
+    if found is None or not (found.kind in "biufc" or is_bfloat16(found)):
+        known = f"numbers and booleans ({', '.join(DTYPES)})"
+        raise DtypeError("convert", str(name), known)
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -71,8 +87,11 @@ def is_exact(source: DTypeLike, target: DTypeLike) -> bool:
 
 def nearest(dtype: np.dtype[Any], among: frozenset[str]) -> np.dtype[Any]:
     """Return the dtype that stands in for one that is missing: of its kind, the widest."""
-    kinds = {"b": "bu", "u": "ui", "i": "i", "f": "f", "c": "c", "V": "f"}.get(dtype.kind, "f")
-    fitting = [n for n in _ORDER if n in among and dtype_of(n).kind in kinds and n != "bfloat16"]
     if dtype.kind == "b":
-        return dtype_of(fitting[0]) if fitting else np.dtype("uint8")
-    return dtype_of(fitting[-1]) if fitting else np.dtype("float32")
+        return np.dtype("uint8")
+    plain = [np.dtype(name) for name in DTYPES if name in among and name != "bfloat16"]
+    for kind in {"u": "ui", "V": "f"}.get(dtype.kind, dtype.kind):
+        fitting = [each for each in plain if each.kind == kind]
+        if fitting:
+            return fitting[-1]
+    return np.dtype("float32")

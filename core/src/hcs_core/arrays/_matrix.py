@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ARRAYS, ArrayAdapter, ArrayInfo
-from hcs_core.arrays._adapters import adapter_for, load, loadable_adapter_for
+from hcs_core.arrays._adapters import adapter_for, loaded_adapter
 from hcs_core.arrays._aligned import empty, freeze
 from hcs_core.arrays._convert import convert, describe, plan
+from hcs_core.arrays._device_names import kind_of
 from hcs_core.arrays._plan import Action, Route, Way
 from hcs_core.errors import (
     FrameworkOrderError,
@@ -185,8 +186,7 @@ def measure(frameworks: Sequence[Framework], *, tell: Tell = _silent) -> tuple[C
 
 def _loaded(adapter: ArrayAdapter) -> Framework:
     try:
-        load(loadable_adapter_for(adapter.name))
-        devices = adapter.devices()
+        devices = loaded_adapter(adapter.name).devices()
     except MissingLibraryError as cause:
         return Framework(adapter.name, "missing", reason=str(cause))
     except FrameworkOrderError as cause:
@@ -204,7 +204,7 @@ def _places(frameworks: Sequence[Framework]) -> list[_Place]:
         if framework.state == "ready":
             kinds: dict[str, str] = {}
             for device in framework.devices:
-                kinds.setdefault(device.partition(":")[0], device)
+                kinds.setdefault(kind_of(device), device)
             places += [_Place(framework.name, device) for device in kinds.values()]
     return places
 

@@ -8,48 +8,23 @@ call held is freed first: its arrays live on in the frames of the error's traceb
 from __future__ import annotations
 
 import gc
-import math
-import re
+import inspect
+import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from types import FrameType, TracebackType
 from typing import Any, Literal, Protocol
-
-import numpy as np
 
 from hcs_core.arrays._adapter import ArrayAdapter
 from hcs_core.arrays._adapters import loaded_adapters
+from hcs_core.arrays._contract import OomPolicy
+from hcs_core.arrays._device_names import full_name
 from hcs_core.arrays._hooks import OOM_RECOVERED
-from hcs_core.errors import OutOfMemory, ParameterError, one_line
+from hcs_core.errors import OutOfMemory, one_line
 
-
-@dataclass(frozen=True, slots=True)
-class OomPolicy:
-    """What is done when a function runs out of memory.
-
-    Parameters
-    ----------
-    retries : int
-        How often it is called again with the same arguments, each time after memory has
-        been freed.
-    split : bool
-        Whether it is then called with ever fewer planes of a stack, if its contract says
-        that it treats each plane by itself.
-
-    Notes
-    -----
-    A function that writes into its arguments finds what it has written when it is called
-    again, unless the arguments had to be copied for it: copies are made anew for each call.
-    Give such a function ``OomPolicy(retries=0, split=False)``.
-    """
-
-    retries: int = 1
-    split: bool = True
-
-    def __post_init__(self) -> None:
-        if type(self.retries) is not int or self.retries < 0:
-            raise ParameterError("OomPolicy", "retries", self.retries, "a whole number, 0 or more")
+_GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def free_caches(device: str | None = None) -> int:
@@ -65,6 +40,7 @@ def free_caches(device: str | None = None) -> int:
     int
         How many bytes were given back, as far as the frameworks can tell.
     """
+    wanted = full_name(device)
     return sum(
         adapter.free_cache(place)
         for adapter in loaded_adapters()
@@ -72,28 +48,70 @@ def free_caches(device: str | None = None) -> int:
         # so a framework without caches of its own is not asked.
         if type(adapter).free_cache is not ArrayAdapter.free_cache
         for place in adapter.devices()
-        if device in (None, place)
+        if wanted in (None, place)
     )
 
 
-def release_frames(error: BaseException) -> None:
+def release_frames(error: BaseException, handled: BaseException | None) -> None:
     """Drop the arrays that an error keeps alive; a note says where it was raised instead.
 
     The frames that the errors before it were raised in hold arrays too.
+
+    Parameters
+    ----------
+    error : exception
+        What has ended a call; its traceback begins where it was caught.
+    handled : exception, optional
+        What was being handled when the call began. That and the errors before it are of
+        whoever called, and left alone, as are others that were not raised by the call.
     """
+    of_call = _Passed(error)
     links: list[BaseException | None] = [error]
-    seen: set[int] = set()
+    seen = {id(handled)}
     while links:
         link = links.pop()
         if link is None or id(link) in seen:
             continue
         seen.add(id(link))
         if link.__traceback__ is not None:
-            *_, last = traceback.extract_tb(link.__traceback__, limit=-1)
-            link.add_note(f"raised in {last.filename}, line {last.lineno}, in {last.name}")
-            traceback.clear_frames(link.__traceback__)
-            link.__traceback__ = None
+            if not of_call.has(link.__traceback__):
+                continue
+            _release(link, link.__traceback__)
         links += (link.__cause__, link.__context__)
+
+
+def _release(error: BaseException, raised: TracebackType) -> None:
+    *_, last = traceback.extract_tb(raised, limit=-1)
+    error.add_note(f"raised in {last.filename}, line {last.lineno}, in {last.name}")
+    for frame in _frames(raised):
+        # To clear the frame of a generator would close it, which may be at work elsewhere.
+        if not frame.f_code.co_flags & _GENERATORS:
+            with suppress(RuntimeError):  # it is still running, as the one that called
+                frame.clear()
+    error.__traceback__ = None
+
+
+class _Passed:
+    """The frames that a call has passed through, of which `error` has come."""
+
+    def __init__(self, error: BaseException) -> None:
+        frames = list(_frames(error.__traceback__))
+        # A generator that has ended does not tell who called it, so they are noted.
+        generators = [frame for frame in frames if frame.f_code.co_flags & _GENERATORS]
+        self._frames = {*frames[:1], *generators}
+
+    def has(self, raised: TracebackType) -> bool:
+        """Return whether an error was raised in the call."""
+        return any(self._is_below(frame) for frame in _frames(raised))
+
+    def _is_below(self, frame: FrameType | None) -> bool:
+        while frame is not None and frame not in self._frames:
+            frame = frame.f_back
+        return frame is not None
+
+
+def _frames(raised: TracebackType | None) -> Iterator[FrameType]:
+    return (frame for frame, _ in traceback.walk_tb(raised))
 
 
 class Split(Protocol):
@@ -180,7 +198,7 @@ class Recovery:
         self._attempts += is_attempt
         try:
             return True, call()
-        except Exception as error:
+        except Exception as error:  # the function's own, or of its framework, each of its kind
             if not self._lacks_memory(error):
                 raise
             lack = error
@@ -188,7 +206,8 @@ class Recovery:
         return False, None
 
     def _free(self, error: Exception) -> None:
-        release_frames(error)
+        # It has been caught, so what is handled now is what was when the call began.
+        release_frames(error, sys.exception())
         gc.collect()
         self._freed += free_caches(self._device)
 
@@ -197,7 +216,7 @@ class Recovery:
         return OutOfMemory(
             self._function,
             self._device,
-            requested_bytes(str(self._first)),
+            self._adapter.requested_bytes(self._first),
             self._freed,
             self._attempts,
             None if memory is None else memory.free,
@@ -213,28 +232,3 @@ class Recovery:
             attempts=self._attempts,
             error=self._said,
         )
-
-
-# As NumPy ("Unable to allocate 64.0 TiB"), torch ("you tried to allocate 1024 bytes"), JAX and
-# CuPy ("allocating 1,024 bytes") say it.
-_AMOUNT = re.compile(r"allocat\w+ ([\d.,]+) ?(bytes|[KMGTPE]i?B)\b")
-# As TensorFlow says it: "allocating tensor with shape[64,2048] and type float".
-_TENSOR = re.compile(r"tensor with shape\[([\d,]*)\] and type (\w+)")
-_POWERS = {"b": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
-_DTYPES = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "uint16"}
-
-
-def requested_bytes(message: str) -> int | None:
-    """Return how many bytes a framework's message says were asked for, or None."""
-    amount = _AMOUNT.search(message)
-    if amount is not None:
-        number = float(amount[1].replace(",", "").rstrip("."))
-        return round(number * 1024.0 ** _POWERS[amount[2][0]])
-    tensor = _TENSOR.search(message)
-    if tensor is None:
-        return None
-    try:
-        itemsize: int = np.dtype(_DTYPES.get(tensor[2], tensor[2])).itemsize
-    except TypeError:  # a dtype that TensorFlow alone has
-        return None
-    return math.prod(int(axis) for axis in tensor[1].split(",") if axis) * itemsize

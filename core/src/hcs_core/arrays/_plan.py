@@ -9,11 +9,11 @@ import numpy as np
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
 from hcs_core.arrays._adapters import adapter_for
-from hcs_core.arrays._dtypes import Casting, dtype_of, is_exact, name_of, nearest
+from hcs_core.arrays._device_names import full_name, kind_of
+from hcs_core.arrays._dtypes import Casting, dtype_of, is_exact, name_of, nearest, number_of
 from hcs_core.arrays._layout import fits_memory
 from hcs_core.errors import (
     CopyRequiredError,
-    DtypeError,
     LossyConversionError,
     ShapeError,
 )
@@ -88,32 +88,30 @@ class Asked(NamedTuple):
 def plan_route(info: ArrayInfo, target: ArrayAdapter, asked: Asked) -> Route:
     """Return what `convert` does with an array of which this is known; see there."""
     able = target.capabilities()
-    wanted = _dtype(info, target, able, asked.dtype, asked.casting)
-    _check_shape(info, target, able)
     shared = able.dlpack & adapter_for(info.framework).capabilities().dlpack
     place = full_name(asked.device) or _usual_device(info, target, shared)
+    if _is_there(info, target, place, asked):
+        return Route("same", info.framework, target.name, place, place, info.dtype, 0, "")
+    wanted = _dtype(info, target, place, asked.dtype, asked.casting)
+    _check_shape(info, target, able)
     reason = _reason(info, target, shared, place, wanted, asked)
     if not reason:
-        action: Action = "same" if info.framework == target.name else "alias"
-        way = "" if action == "same" else _way(info, target, shared, place, is_alias=True)
-        return Route(action, info.framework, target.name, place, place, wanted, 0, way)
+        way = _way(info, target, shared, place, is_alias=True)
+        return Route("alias", info.framework, target.name, place, place, wanted, 0, way)
     if asked.copy is False:
         wish = f"{target.name} {wanted} on {place}"
         raise CopyRequiredError(f"{info.framework} {info.dtype} on {info.device}", wish, reason)
     size = math.prod(info.shape) * dtype_of(wanted).itemsize
     way = _way(info, target, shared, place, is_alias=False)
-    action = "copy" if place == info.device else "move"
+    action: Action = "copy" if place == info.device else "move"
     return Route(action, info.framework, target.name, info.device, place, wanted, size, way, reason)
 
 
-def kind_of(device: str) -> str:
-    """Return what kind of device one is: ``"cuda"`` of ``"cuda:1"``."""
-    return device.partition(":")[0]
-
-
-def full_name(device: str | None) -> str | None:
-    """Return a device with its index: ``"cuda"`` is ``"cuda:0"``."""
-    return f"{device}:0" if device and device != "cpu" and ":" not in device else device
+def _is_there(info: ArrayInfo, target: ArrayAdapter, place: str, asked: Asked) -> bool:
+    """Return whether the array itself is what was asked for, whatever its dtype may be."""
+    is_right = asked.dtype is None or name_of(asked.dtype) == info.dtype
+    stays = info.framework == target.name and place == info.device
+    return stays and is_right and not asked.copy
 
 
 def _usual_device(info: ArrayInfo, target: ArrayAdapter, shared: frozenset[str]) -> str:
@@ -136,10 +134,11 @@ def _way(
         return "host" if on_host else "device"
     if on_host and not is_alias:
         return "host"  # copies in host memory are made by us
-    # NumPy cannot import what it may not write to, and no number of bfloat16.
-    has_elements, by_view = info.nbytes > 0, "numpy" in (info.framework, target.name)
-    is_taken = kind_of(info.device) == kind_of(place) and kind_of(place) in shared
-    return "dlpack" if is_taken and has_elements and not by_view else "host"
+    kind = kind_of(place)
+    is_taken = kind == kind_of(info.device) and kind in shared and info.nbytes > 0
+    # A view that NumPy may write to is imported more quickly than what it is a view of.
+    is_viewed = kind == "cpu" and not info.readonly and info.dtype != "bfloat16"
+    return "dlpack" if is_taken and not is_viewed else "host"
 
 
 def _reason(
@@ -151,15 +150,13 @@ def _reason(
     asked: Asked,
 ) -> str:
     """Return why memory is not shared, or nothing."""
-    able, stays = target.capabilities(), info.framework == target.name
+    able = target.capabilities()
     if asked.copy:
         return "a copy was asked for"
     if wanted != info.dtype:
         return "its dtype differs"
     if place != info.device:
         return f"it lies on {info.device}"
-    if stays:
-        return _reason_of_writing(info, able, asked, stays=True)
     if not (able.shares_host if info.device == "cpu" else kind_of(info.device) in shared):
         return "its memory cannot be shared"
     if info.nbytes == 0:
@@ -167,16 +164,16 @@ def _reason(
     itemsize = dtype_of(wanted).itemsize
     if not fits_memory(info.shape, info.strides, itemsize, info.pointer, able):
         return "its layout or alignment differs"
-    return _reason_of_writing(info, able, asked, stays=False)
+    return _reason_of_writing(info, able, asked)
 
 
-def _reason_of_writing(info: ArrayInfo, able: Capabilities, asked: Asked, *, stays: bool) -> str:
+def _reason_of_writing(info: ArrayInfo, able: Capabilities, asked: Asked) -> str:
     """Return why a write through one of the two arrays would be wrong, or nothing."""
     if able.immutable:
         # Its arrays must never change, so nobody else may write to their memory.
-        safe = stays or info.frozen or asked.copy is False
+        safe = info.frozen or asked.copy is False
         return "" if safe else "it can be written to, and the result must never change"
-    if stays or not asked.writable:
+    if not asked.writable:
         return ""
     if info.readonly and not able.marks_readonly:
         return "it is read-only"
@@ -186,30 +183,31 @@ def _reason_of_writing(info: ArrayInfo, able: Capabilities, asked: Asked, *, sta
 def _dtype(
     info: ArrayInfo,
     target: ArrayAdapter,
-    able: Capabilities,
+    place: str,
     wanted: np.dtype[Any] | None,
     casting: Casting,
 ) -> str:
-    """Return the dtype of the result, if `casting` allows it and the framework holds it."""
-    if wanted is None and info.dtype in able.dtypes:
+    """Return the dtype of the result, if `casting` allows it and the framework holds it there."""
+    held = target.dtypes_on(place)
+    if wanted is None and info.dtype in held:
         return info.dtype
-    source = dtype_of(info.dtype)
-    native = source if source.isnative or able.byte_orders else source.newbyteorder("=")
+    keeps_order = target.capabilities().byte_orders
+    source = number_of(info.dtype)
+    native = source if keeps_order else source.newbyteorder("=")
     if wanted is not None:
-        if wanted.kind not in "biufcV" or wanted.hasobject:
-            raise DtypeError("convert", str(wanted), "dtypes of numbers and booleans")
-    elif native.name in able.dtypes or casting in ("no", "equiv", "safe"):
+        wanted = wanted if keeps_order else wanted.newbyteorder("=")
+    elif native.name in held or casting in ("no", "equiv", "safe"):
         wanted = native
     else:
-        wanted = nearest(native, able.dtypes)
+        wanted = nearest(native, held)
     allowed = (
         is_exact(native, wanted) if casting == "safe" else np.can_cast(native, wanted, casting)
     )
     if not allowed:
         raise LossyConversionError(name_of(native), name_of(wanted))
-    if wanted.name not in able.dtypes:
-        close = name_of(nearest(wanted, able.dtypes))
-        lacks = f"{close}, which {target.name} has in its place"
+    if wanted.name not in held:
+        close = name_of(nearest(wanted, held))
+        lacks = f"{close}, which {target.name} has in its place,"
         raise LossyConversionError(name_of(wanted), lacks)
     return name_of(wanted)
 

@@ -19,15 +19,12 @@ from hcs_core.arrays._blockwise import (
     rescaled_on_host,
     runs_on_device,
 )
-from hcs_core.arrays._dtypes import dtype_of
+from hcs_core.arrays._dtypes import DTYPES, dtype_of
 from hcs_core.arrays._recorder import Recorder, Rescaling
 from hcs_core.arrays._scaling import Kind, Mode, Rule, limits
 from hcs_core.errors import DtypeError, ParameterError, UnscalableValuesError, listed
 
-_DTYPES = (
-    *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-    *("float16", "bfloat16", "float32", "float64"),
-)
+_REAL_DTYPES = tuple(name for name in DTYPES if not name.startswith("complex"))
 
 
 def rescale(
@@ -114,7 +111,7 @@ def rescale(
     if mode == "native":
         _tell(record, Rescaling(mode, info.dtype, info.dtype, None, 0, 0))
         return array
-    source, target = _real(info.dtype), _target(dtype, adapter)
+    source, target = _real(info.dtype), _target(dtype, adapter, info.device)
     bounds = _bounds(mode, in_range, checked, info)
     rule = Rule(mode, source, target, bounds, _replacement(nan, target))
     result, tally = array, Tally()
@@ -177,8 +174,7 @@ def _finite_range(adapter: ArrayAdapter, array: Any, info: ArrayInfo) -> tuple[f
 
 def _computed(adapter: ArrayAdapter, array: Any, info: ArrayInfo, rule: Rule) -> tuple[Any, Tally]:
     """Return the result on the array's device, computed there where that is possible."""
-    able = adapter.capabilities().dtypes
-    has_float64 = "float64" in able and not info.device.startswith("mps")
+    has_float64 = "float64" in adapter.dtypes_on(info.device)
     xp = _namespace(adapter, info)
     if xp is None or not runs_on_device(rule, has_float64=has_float64):
         host, tally = rescaled_on_host(adapter.to_host(array), rule)
@@ -211,18 +207,18 @@ def _real(dtype: DTypeLike) -> Kind:
         name = kind.name
     except TypeError:  # no dtype at all
         kind = np.dtype(object)
-    if name not in _DTYPES:
+    if name not in _REAL_DTYPES:
         raise DtypeError("rescale", name, "real numbers and booleans")
     return kind.newbyteorder("=")
 
 
-def _target(dtype: DTypeLike | None, adapter: ArrayAdapter) -> Kind:
+def _target(dtype: DTypeLike | None, adapter: ArrayAdapter, device: str) -> Kind:
     if dtype is None:
         raise ParameterError("rescale", "dtype", None, "given, except with mode='native'")
     kind = _real(dtype)
-    able = adapter.capabilities().dtypes
+    able = adapter.dtypes_on(device)
     if kind.name not in able:
-        known = listed(sorted(able.intersection(_DTYPES)))
+        known = listed(sorted(able.intersection(_REAL_DTYPES)))
         raise DtypeError(f"rescale within {adapter.name}", kind.name, known)
     return kind
 

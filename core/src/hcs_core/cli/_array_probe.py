@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import IO, Any
 
-from hcs_core.arrays._adapters import adapter_for
+from hcs_core.arrays._adapters import adapter_for, usable_adapters
 from hcs_core.arrays._matrix import (
     DTYPE,
     SHAPE,
@@ -31,6 +31,9 @@ def main() -> None:
         def tell(framework: str, doing: str) -> None:
             _write(journal, {"framework": framework, "doing": doing})
 
+        # Before any of them is imported: JAX would leave no memory of a GPU to the others.
+        for adapter in usable_adapters():
+            os.environ.update(adapter.quiet)
         frameworks = load_frameworks(without=without, tell=tell)
         made = _matrix(frameworks, tell) if asked == "matrix" else _devices(frameworks, tell)
         _write(journal, {"result": made})

@@ -14,13 +14,6 @@ from typing import Any, Literal
 
 from hcs_core.errors import HcsError
 
-# TensorFlow logs to the terminal, and it and JAX take most of a GPU's memory when they begin.
-_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
-
 
 def ask(what: Literal["matrix", "devices"], *, timeout_s: float) -> dict[str, Any]:
     """Return what a process of its own finds out about the array frameworks.
@@ -68,7 +61,7 @@ def _told(what: str, without: Collection[str], timeout_s: float) -> tuple[dict[s
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
-                    env=os.environ | _ENVIRONMENT | {"PYTHONPATH": _path()},
+                    env=os.environ | {"PYTHONPATH": _path()},
                     timeout=timeout_s,
                     check=False,
                 )

@@ -14,11 +14,16 @@ from hcs_core.arrays import (
     ARRAYS,
     ArrayAdapter,
     Capabilities,
+    DeviceMemory,
     convert,
     describe,
     empty,
     freeze,
+    memory_types,
     plan,
+    rescale,
+    stack,
+    unstack,
 )
 from hcs_core.arrays._adapter import Layout
 from hcs_core.arrays._dtypes import dtype_of
@@ -52,6 +57,11 @@ _LAYOUTS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 }
 _NO_ARRAYS = (None, 3, 2.5, "text", b"ab", [1, 2], (1,), {"a": 1}, memoryview(b"ab"), object())
 _NOT_MEMORY = (ValueError("wrong value"), TypeError("no number"), RuntimeError("shape mismatch"))
+# What is computed on a device is computed by these; the rest of a namespace is its own affair.
+_COMPUTED_BY = (
+    *("abs", "any", "astype", "clip", "concat", "full_like", "isfinite", "isinf", "isnan"),
+    *("max", "min", "reshape", "round", "stack", "sum", "take", "where"),
+)
 _NO_DEVICE = "no such device:7"
 _REFUSALS = (LossyConversionError, ShapeError)
 
@@ -110,6 +120,7 @@ class ArrayAdapterTests:
             pytest.skip("the core itself needs NumPy")
         home, name = self.adapter.__module__, self.adapter.__qualname__
         asked = f"a = {name}()\na.owns(3)\na.owns(numpy.zeros(3))\na.capabilities()\n"
+        asked += "a.dtypes_on(a.host_device())\n"
         asked += "a.is_loaded()\na.is_out_of_memory(MemoryError())"
         loaded = modules_after(f"import numpy\nfrom {home} import {name}\n{asked}")
         assert sorted(loaded & set(self.adapter.module_names)) == []
@@ -125,6 +136,7 @@ class ArrayAdapterTests:
         fewest, most = able.ndim
         assert 0 <= fewest <= 2 <= most  # a plane has two
         assert self.adapter().capabilities() == able
+        assert self.adapter().dtypes_on(self.adapter().host_device()) <= able.dtypes
 
     @pytest.mark.parametrize("value", _NO_ARRAYS, ids=lambda value: type(value).__name__)
     def test_it_owns_nothing_that_is_no_array(self, value: object) -> None:
@@ -134,6 +146,7 @@ class ArrayAdapterTests:
         adapter = self.adapter()
         assert adapter.is_out_of_memory(MemoryError()) is True
         assert [adapter.is_out_of_memory(error) for error in _NOT_MEMORY] == [False] * 3
+        assert [adapter.requested_bytes(error) for error in _NOT_MEMORY] == [None] * 3
 
     # -- what its arrays are ----------------------------------------------------------------
 
@@ -192,6 +205,24 @@ class ArrayAdapterTests:
         assert ready.owns(handed)
         assert ready.describe(handed) == ready.describe(array)
 
+    def test_arrays_that_are_alike_have_the_same_facts(self, ready: ArrayAdapter) -> None:
+        first, second = (self._made(ready, _plane(ready)) for _ in range(2))
+        keys = [ready.facts(first, located=True)[0], ready.facts(second, located=False)[0]]
+        assert keys[0] == keys[1]
+        assert len(set(keys)) == 1  # so they can be looked up
+
+    def test_arrays_of_the_same_facts_have_the_same_description(self, ready: ArrayAdapter) -> None:
+        known: dict[Any, Any] = {}
+        for host in _samples(ready):
+            array = self._made(ready, host, copy=None)
+            info = ready.describe(array)._replace(pointer=0)
+            assert known.setdefault(ready.facts(array, located=False)[0], info) == info
+
+    def test_the_address_is_that_of_the_description(self, ready: ArrayAdapter) -> None:
+        array = self._made(ready, _plane(ready))
+        pointer = ready.describe(array).pointer
+        assert (ready.address(array), ready.facts(array, located=True)[1]) == (pointer, pointer)
+
     # -- its values -------------------------------------------------------------------------
 
     @pytest.mark.parametrize("dtype", _DTYPES)
@@ -227,6 +258,15 @@ class ArrayAdapterTests:
         ready.free_cache(self._place(ready))
         assert same(np.array(ready.to_host(array)), plane)
 
+    def test_a_part_is_one_plane_or_some_planes(self, ready: ArrayAdapter) -> None:
+        host = _stack(ready)
+        array = self._made(ready, host)
+        for index in (0, 2, slice(0, 1), slice(1, 3)):
+            part = ready.part(array, index)
+            assert ready.owns(part)
+            assert ready.describe(part).device == self._place(ready)
+            assert same(np.array(ready.to_host(part)), np.array(host[index]))
+
     # -- its memory -------------------------------------------------------------------------
 
     @pytest.mark.parametrize("sample", [*_LAYOUTS, *_DTYPES])
@@ -260,6 +300,21 @@ class ArrayAdapterTests:
             back[...] = 7
         np.testing.assert_array_equal(host, before)
 
+    def test_a_copy_has_its_own_memory_and_the_dtype_that_was_asked_for(
+        self, ready: ArrayAdapter
+    ) -> None:
+        plane, place = _plane(ready), self._place(ready)
+        array = self._made(ready, plane)
+        for dtype in (plane.dtype.name, _other_dtype(ready, plane, place)):
+            copy = ready.copied(array, place, dtype)
+            assert ready.owns(copy)
+            assert (ready.describe(copy).device, ready.describe(copy).dtype) == (place, dtype)
+            host = ready.to_host(copy)
+            assert same(np.array(host), plane.astype(dtype))
+            if host.flags.writeable:
+                host[...] = 7
+            assert same(np.array(ready.to_host(array)), plane)
+
     # -- its devices ------------------------------------------------------------------------
 
     def test_its_usual_device_is_one_that_is_there(self, ready: ArrayAdapter) -> None:
@@ -271,6 +326,89 @@ class ArrayAdapterTests:
     def test_a_device_that_is_not_there_is_refused_by_name(self, ready: ArrayAdapter) -> None:
         with pytest.raises(UsageError, match=_NO_DEVICE):
             ready.from_host(_plane(ready), _NO_DEVICE)
+        with pytest.raises(UsageError, match=_NO_DEVICE):
+            ready.require(_NO_DEVICE)
+        assert tuple(map(ready.require, ready.devices())) == ready.devices()
+
+    def test_the_memory_of_a_device_is_known_or_nothing_is_said(self, ready: ArrayAdapter) -> None:
+        place = self._place(ready)
+        memory = ready.memory(place)
+        if memory is None:
+            return
+        assert isinstance(memory, DeviceMemory)
+        assert memory.device == place
+        assert [type(size) for size in memory[1:]] == [int, int]
+        assert min(memory.used, memory.free) >= 0
+        assert memory.total > 0
+
+    def test_computing_on_a_device_changes_no_result(self, ready: ArrayAdapter) -> None:
+        plane, place = _plane(ready), self._place(ready)
+        with ready.on(place):
+            array = self._made(ready, plane)
+            with ready.on(place):
+                copy = ready.copied(array, place, plane.dtype.name)
+        assert same(np.array(ready.to_host(copy)), plane)
+        with pytest.raises(LookupError, match="raised within"), ready.on(place):
+            raise LookupError("raised within")
+
+    def test_its_namespace_has_what_the_bridge_computes_by(self, ready: ArrayAdapter) -> None:
+        plane = _plane(ready)
+        array = self._made(ready, plane)
+        xp = ready.namespace()
+        if xp is None:
+            return
+        assert [name for name in _COMPUTED_BY if not hasattr(xp, name)] == []
+        clipped = xp.clip(xp.astype(array, xp.float32), 3, 7)
+        assert ready.owns(clipped)
+        np.testing.assert_array_equal(ready.to_host(clipped), plane.clip(3, 7))
+
+    # -- what is built on it ----------------------------------------------------------------
+
+    def test_its_arrays_become_a_stack(self, ready: ArrayAdapter) -> None:
+        host, place = _stack(ready), self._place(ready)
+        planes = [self._made(ready, plane) for plane in host]
+        for arrays in (planes, [planes[0], *host[1:]]):
+            whole = stack(arrays, ready.name, device=place)
+            assert ready.owns(whole)
+            assert ready.describe(whole).device == place
+            assert same(np.array(ready.to_host(whole)), np.array(host))
+
+    def test_a_stack_of_its_arrays_comes_apart(self, ready: ArrayAdapter) -> None:
+        host, place = _stack(ready), self._place(ready)
+        array = self._made(ready, host)
+        own = unstack(array, device=place)
+        assert [ready.owns(plane) for plane in own] == [True] * 3
+        for planes in ([ready.to_host(plane) for plane in own], unstack(array, "numpy")):
+            np.testing.assert_array_equal(planes, host, strict=True)
+
+    def test_values_are_rescaled_as_those_of_numpy_are(self, ready: ArrayAdapter) -> None:
+        plane, place = _plane(ready), self._place(ready)
+        array, dtype = self._made(ready, plane), _other_dtype(ready, plane, place)
+        modes: tuple[Any, ...] = ("preserve", "scale")
+        for mode in modes:
+            result = rescale(array, dtype, mode=mode)
+            assert ready.owns(result)
+            assert ready.describe(result).device == place
+            expected = rescale(plane, dtype, mode=mode)
+            np.testing.assert_allclose(ready.to_host(result), expected, rtol=1e-6, strict=True)
+
+    def test_a_decorated_function_takes_its_arrays_and_those_of_numpy(
+        self, ready: ArrayAdapter
+    ) -> None:
+        plane, place = _plane(ready), self._place(ready)
+        array, dtype = self._made(ready, plane), _other_dtype(ready, plane, place)
+        taken: list[tuple[bool, str]] = []
+
+        @memory_types(input=ready.name, dtype="preserve", device=place)
+        def widened(image: Any) -> Any:
+            taken.append((ready.owns(image), ready.describe(image).device))
+            return ready.copied(image, place, dtype)
+
+        for given in (array, plane, array, plane):
+            result = widened(given)
+            assert ready.owns(result)
+            assert same(np.array(ready.to_host(result)), plane)
+        assert taken == [(True, place)] * 4
 
     def _place(self, adapter: ArrayAdapter) -> str:
         return self.device or adapter.host_device()
@@ -300,6 +438,28 @@ def _plane(adapter: ArrayAdapter) -> NDArray[Any]:
     plane = empty((6, 8), dtype)
     plane[...] = np.arange(48).reshape(6, 8)
     return plane
+
+
+def _stack(adapter: ArrayAdapter) -> NDArray[Any]:
+    """Return three planes, or three rows where the framework has no more than two axes."""
+    plane = _plane(adapter)
+    return plane.reshape(3, 2, 8) if adapter.capabilities().ndim[1] > 2 else plane[:3]
+
+
+def _other_dtype(adapter: ArrayAdapter, plane: NDArray[Any], device: str) -> str:
+    """Return another dtype that holds the values of a plane."""
+    held = adapter.dtypes_on(device) - {plane.dtype.name, "bool"}
+    found = next((name for name in ("float32", *PIXEL_DTYPES) if name in held), None)
+    if found is None:
+        pytest.skip(f"{adapter.name} has one dtype only")
+    return found
+
+
+def _samples(adapter: ArrayAdapter) -> Iterator[NDArray[Any]]:
+    """Yield an array of each layout and of each dtype that the framework holds."""
+    hosts = [lay(_plane(adapter)) for lay in _LAYOUTS.values()]
+    hosts += [_plane(adapter).astype(name) for name in PIXEL_DTYPES]
+    return (host for host in hosts if _holds(adapter, host))
 
 
 def _extremes(dtype: str) -> NDArray[Any]:

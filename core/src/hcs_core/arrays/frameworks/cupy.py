@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
@@ -11,25 +10,15 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities, DeviceMemory
-from hcs_core.errors import DeviceNotFoundError
+from hcs_core.arrays._device_names import index_of, kind_of
+from hcs_core.arrays._dtypes import DTYPES
+from hcs_core.arrays.frameworks._streams import SideStreams
 
 _CAPABILITIES = Capabilities(
-    dtypes=frozenset(
-        (
-            *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-            *("float16", "float32", "float64", "complex64", "complex128"),
-        )
-    ),
+    dtypes=frozenset(DTYPES) - {"bfloat16"},
     shares_host=False,
     dlpack=frozenset(("cuda",)),
 )
-
-
-class _Streams(threading.local):
-    """The side stream of each device, one for every thread."""
-
-    def __init__(self) -> None:
-        self.of_device: dict[str, Any] = {}
 
 
 class CupyAdapter(ArrayAdapter):
@@ -39,7 +28,7 @@ class CupyAdapter(ArrayAdapter):
     module_names: ClassVar[tuple[str, ...]] = ("cupy",)
 
     def __init__(self) -> None:
-        self._streams = _Streams()
+        self._streams = SideStreams()
 
     def owns(self, value: object) -> bool:
         """Return whether `value` is a CuPy array."""
@@ -78,7 +67,7 @@ class CupyAdapter(ArrayAdapter):
         """Return a copy on the device, which is complete."""
         import cupy
 
-        with self._checked(device):
+        with self._place(device):
             result = cupy.empty(array.shape, array.dtype)
             result.set(array)  # from page-locked memory without another copy (cupy#7821)
             cupy.cuda.get_current_stream().synchronize()
@@ -94,7 +83,7 @@ class CupyAdapter(ArrayAdapter):
         """Return a copy on a device."""
         import cupy
 
-        with self._checked(device):
+        with self._place(device):
             return cupy.array(array, dtype=dtype, copy=True)
 
     def finish(self, array: Any) -> None:
@@ -112,11 +101,9 @@ class CupyAdapter(ArrayAdapter):
     def _on_cuda(self, device: str) -> Iterator[Any]:
         import cupy
 
-        with self._checked(device):
+        with self._place(device) as place:
             outer = cupy.cuda.get_current_stream()
-            stream = self._streams.of_device.get(device)
-            if stream is None:
-                stream = self._streams.of_device[device] = cupy.cuda.Stream(non_blocking=True)
+            stream = self._streams.on(place.id, lambda: cupy.cuda.Stream(non_blocking=True))
             stream.wait_event(outer.record())
             try:
                 with stream:
@@ -142,7 +129,7 @@ class CupyAdapter(ArrayAdapter):
 
     def memory(self, device: str) -> DeviceMemory | None:
         """Return how full a device is."""
-        with self._checked(device) as place:
+        with self._place(device) as place:
             free, total = place.mem_info
         return DeviceMemory(device, total - free, free)
 
@@ -161,28 +148,21 @@ class CupyAdapter(ArrayAdapter):
             return ()
         return tuple(f"cuda:{index}" for index in range(count))
 
-    def is_out_of_memory(self, error: BaseException) -> bool:
-        """Return whether CuPy's pool had no memory; its error is a MemoryError."""
-        return isinstance(error, MemoryError)
-
     def free_cache(self, device: str) -> int:
         """Give the free blocks of the device's pool, and pinned host blocks, back."""
         cupy = sys.modules.get("cupy")
-        if cupy is None or not device.startswith("cuda"):
+        if cupy is None or kind_of(device) != "cuda":
             return 0
         pool = cupy.get_default_memory_pool()
-        with cupy.cuda.Device(int(device.partition(":")[2] or 0)):
+        with cupy.cuda.Device(index_of(device)):
             before = int(pool.total_bytes())
             pool.free_all_blocks()
             freed = before - int(pool.total_bytes())
         cupy.get_default_pinned_memory_pool().free_all_blocks()
         return freed
 
-    def _checked(self, device: str) -> Any:
+    def _place(self, device: str) -> Any:
         """Return CuPy's device of this name; used with `with` it is the current one."""
         import cupy
 
-        known = self.devices()
-        if device not in known:
-            raise DeviceNotFoundError(device, self.name, known)
-        return cupy.cuda.Device(int(device.partition(":")[2]))
+        return cupy.cuda.Device(index_of(self.require(device)))

@@ -1,9 +1,12 @@
-"""JAX, whose arrays never change."""
+"""JAX, whose arrays never change.
+
+What concerns GPUs is written against its documentation; no test has run it yet.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,15 +14,11 @@ from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities, DeviceMemory
 from hcs_core.arrays._aligned import ALIGNMENT, unlocked
-from hcs_core.arrays._dtypes import dtype_of, is_bfloat16, name_of
-from hcs_core.errors import DeviceNotFoundError
+from hcs_core.arrays._device_names import full_name
+from hcs_core.arrays._dtypes import DTYPES, dtype_of, is_bfloat16, name_of
+from hcs_core.arrays._layout import c_strides
+from hcs_core.errors import UnsupportedArrayError
 
-_DTYPES = frozenset(
-    (
-        *("bool", "uint8", "uint16", "uint32", "int8", "int16", "int32"),
-        *("float16", "bfloat16", "float32", "complex64"),
-    )
-)
 _WIDE = frozenset(("uint64", "int64", "float64", "complex128"))
 _NARROW, _EVERYTHING = (
     Capabilities(
@@ -29,7 +28,7 @@ _NARROW, _EVERYTHING = (
         immutable=True,
         dlpack=frozenset(("cpu", "cuda")),
     )
-    for dtypes in (_DTYPES, _DTYPES | _WIDE)
+    for dtypes in (frozenset(DTYPES) - _WIDE, frozenset(DTYPES))
 )
 
 
@@ -38,6 +37,7 @@ class JaxAdapter(ArrayAdapter):
 
     name: ClassVar[str] = "jax"
     module_names: ClassVar[tuple[str, ...]] = ("jax", "jaxlib")
+    quiet: ClassVar[Mapping[str, str]] = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
     def owns(self, value: object) -> bool:
         """Return whether `value` is a JAX array."""
@@ -51,15 +51,15 @@ class JaxAdapter(ArrayAdapter):
 
     def describe(self, array: Any) -> ArrayInfo:
         """Return what the array is."""
-        (device,) = array.devices()
+        device = _device_of(array)
         on_host = device.platform == "cpu"
         host = _host(array) if on_host else None
         return ArrayInfo(
             framework=self.name,
             shape=array.shape,
             dtype=name_of(array.dtype),
-            device="cpu" if on_host and not device.id else _device_name(device),
-            strides=host.strides if host is not None else _c_strides(array),
+            device=_device_name(device),
+            strides=c_strides(array.shape, array.dtype.itemsize) if host is None else host.strides,
             pointer=array.unsafe_buffer_pointer() if array.size else 0,
             readonly=True,
             nbytes=array.nbytes,
@@ -68,11 +68,11 @@ class JaxAdapter(ArrayAdapter):
 
     def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
         """Return what decides how the array is handed on, and its address."""
+        device = _device_of(array)
         try:
             strides = memoryview(array).strides  # in half the time that NumPy takes
         except BufferError:  # on a device, in another order than C, or of bfloat16
             strides = self.describe(array).strides
-        (device,) = array.devices()
         address = array.unsafe_buffer_pointer() if located else 0
         return (array.shape, strides, array.dtype, device), address
 
@@ -88,10 +88,14 @@ class JaxAdapter(ArrayAdapter):
         """Return a JAX array; on the host it shares the memory."""
         import jax
 
-        if device == "cpu" and array.size and not is_bfloat16(array.dtype):
+        # NumPy has no DLPack code for bfloat16, which it counts among the void ones.
+        if device == "cpu" and array.size and array.dtype.kind != "V":
             return jax.dlpack.from_dlpack(unlocked(array))
+        place = self._place(device)
+        if place.platform == "cpu" and device != "cpu":
+            array = array.copy()  # JAX would share it: other devices of a CPU have its memory
         # It returns while it still reads, and the memory may be written to afterwards.
-        return jax.device_put(array, self._place(device)).block_until_ready()
+        return jax.device_put(array, place).block_until_ready()
 
     def from_dlpack(self, array: Any) -> Any:
         """Return a JAX array over another framework's memory, on any device."""
@@ -127,28 +131,46 @@ class JaxAdapter(ArrayAdapter):
 
     def devices(self) -> tuple[str, ...]:
         """Return the devices that JAX sees."""
-        import jax
-
-        found = [_device_name(device) for device in jax.devices()]
-        return tuple(dict.fromkeys(("cpu", *found)))
+        return tuple(self._places())
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Return whether XLA had no memory."""
-        starts = str(error).startswith("RESOURCE_EXHAUSTED")
-        return isinstance(error, MemoryError) or (
-            isinstance(error, RuntimeError | ValueError) and starts
-        )
+        errors = getattr(sys.modules.get("jax"), "errors", None)
+        if errors is None or isinstance(error, MemoryError):
+            return isinstance(error, MemoryError)
+        if isinstance(error, errors.JaxRuntimeError):
+            return str(error).startswith("RESOURCE_EXHAUSTED")
+        # Seen once: the error of the allocator itself, which nothing had wrapped.
+        says_so = str(error).startswith("RESOURCE_EXHAUSTED: Out of memory")
+        return isinstance(error, ValueError) and says_so
 
     def _place(self, device: str) -> Any:
+        """Return JAX's device of this name."""
+        return self._places()[self.require(device)]
+
+    def _places(self) -> dict[str, Any]:
+        """Return JAX's devices by name, those of the host too where it has GPUs."""
         import jax
 
-        kind, _, index = device.partition(":")
-        platform = {"cuda": "gpu", "rocm": "gpu"}.get(kind, kind)
         try:
-            return jax.devices(platform)[int(index or 0)]
-        except (RuntimeError, ValueError, IndexError) as cause:
-            known = self.devices()
-            raise DeviceNotFoundError(device, self.name, known) from cause
+            host = jax.devices("cpu")
+        except RuntimeError:  # JAX_PLATFORMS leaves it out
+            host = []
+        return {_device_name(device): device for device in (*host, *jax.devices())}
+
+
+def _device_of(array: Any) -> Any:
+    """Return the device of an array that has values, all in one place."""
+    try:
+        devices = array.devices()
+    except TypeError:  # what stands for it while a function is traced knows none
+        reason = "it has no values while a function is traced"
+        raise UnsupportedArrayError("a traced array", ("jax",), reason) from None
+    if len(devices) > 1:
+        reason = f"it is spread over {len(devices)} devices; gather it with jax.device_put first"
+        raise UnsupportedArrayError("a sharded array", ("jax",), reason)
+    (device,) = devices
+    return device
 
 
 def _host(array: Any) -> NDArray[Any]:
@@ -157,18 +179,10 @@ def _host(array: Any) -> NDArray[Any]:
     if host.base is not None or not host.size or is_bfloat16(host.dtype):
         return host
     # It is a copy: of what lies on a device, or on the host in another order than C.
-    (device,) = array.devices()
+    device = _device_of(array)
     return np.from_dlpack(array) if device.platform == "cpu" else host
 
 
 def _device_name(device: Any) -> str:
-    platform = "cuda" if device.platform in ("gpu", "cuda") else device.platform
-    return "cpu" if platform == "cpu" and device.id == 0 else f"{platform}:{device.id}"
-
-
-def _c_strides(array: Any) -> tuple[int, ...]:
-    strides, step = [], array.dtype.itemsize
-    for extent in reversed(array.shape):
-        strides.append(step)
-        step *= extent
-    return tuple(reversed(strides))
+    kind = "cuda" if device.platform in ("gpu", "cuda") else device.platform
+    return full_name(f"{kind}:{device.id}")

@@ -9,17 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.arrays._aligned import address_of, is_frozen, owner_of
-from hcs_core.arrays._dtypes import name_of
-from hcs_core.errors import DeviceNotFoundError, UnsupportedArrayError
+from hcs_core.arrays._aligned import PLAIN_CHARS, address_of, is_frozen, owner_of, plain
+from hcs_core.arrays._dtypes import DTYPES, name_of
 
 _CAPABILITIES = Capabilities(
-    dtypes=frozenset(
-        (
-            *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-            *("float16", "float32", "float64", "complex64", "complex128", "bfloat16"),
-        )
-    ),
+    dtypes=frozenset(DTYPES),
+    vector_alignment=1,
     marks_readonly=True,
     byte_orders=True,
 )
@@ -59,7 +54,8 @@ class NumpyAdapter(ArrayAdapter):
         flags = array.flags
         owner = owner_of(array)
         frozen = owner is not None and owner.frozen and not flags.writeable
-        address = address_of(array, owner) if located else 0
+        # Elements of 16 bytes are the ones whose place counts for every framework.
+        address = address_of(array, owner) if located or array.itemsize > 8 else 0
         return (array.shape, array.strides, array.dtype, flags.writeable, frozen), address
 
     def address(self, array: NDArray[Any]) -> int:
@@ -72,18 +68,11 @@ class NumpyAdapter(ArrayAdapter):
 
     def checked(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array itself, of a subclass such as `memmap` the plain view."""
-        if type(array) is np.ndarray and not array.dtype.hasobject:
-            return array
-        if isinstance(array, np.ma.MaskedArray):
-            reason = "its mask would be lost; fill it, or pass data and mask apart"
-            raise UnsupportedArrayError("a masked array", (self.name,), reason)
-        if array.dtype.hasobject:
-            reason = "its elements are Python objects, not numbers"
-            raise UnsupportedArrayError("an array of objects", (self.name,), reason)
-        return array.view(np.ndarray)
+        is_plain = type(array) is np.ndarray and array.dtype.char in PLAIN_CHARS
+        return array if is_plain else plain(array)
 
     def from_host(self, array: NDArray[Any], device: str) -> NDArray[Any]:
         """Return the array itself; NumPy has one device."""
         if device != "cpu":
-            raise DeviceNotFoundError(device, self.name, ("cpu",))
+            self.require(device)
         return array

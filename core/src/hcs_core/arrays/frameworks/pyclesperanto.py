@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, ClassVar
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
-from hcs_core.errors import DeviceNotFoundError
+from hcs_core.arrays._device_names import index_of
+from hcs_core.arrays._layout import c_strides
 
 _CAPABILITIES = Capabilities(
     dtypes=frozenset(("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")),
@@ -51,19 +53,15 @@ class PyclesperantoAdapter(ArrayAdapter):
         """Return what the image is."""
         dtype = np.dtype(array.dtype)
         shape = tuple(array.shape)
-        strides, step = [], dtype.itemsize
-        for extent in reversed(shape):
-            strides.append(step)
-            step *= extent
         return ArrayInfo(
             framework=self.name,
             shape=shape,
             dtype=dtype.name,
             device=self._name_of(array.device),
-            strides=tuple(reversed(strides)),
+            strides=c_strides(shape, dtype.itemsize),
             pointer=0,  # a handle, no address
             readonly=False,
-            nbytes=step,
+            nbytes=math.prod(shape) * dtype.itemsize,
         )
 
     def to_host(self, array: Any) -> NDArray[Any]:
@@ -78,6 +76,14 @@ class PyclesperantoAdapter(ArrayAdapter):
 
         place = self._place(device)
         return cle.push(array, device=place)
+
+    def part(self, array: Any, index: int | slice) -> Any:
+        """Return a copy on the device, by way of the host.
+
+        pyclesperanto 0.25 cannot index an array of one axis, returns a number where one
+        element is left, and knows no negative index.
+        """
+        return self.from_host(self.to_host(array)[index, ...], self.describe(array).device)
 
     def host_device(self) -> str:
         """Return the device that pyclesperanto has selected: the first one, until it is loaded."""
@@ -104,11 +110,8 @@ class PyclesperantoAdapter(ArrayAdapter):
     def _place(self, device: str) -> Any:
         import pyclesperanto as cle
 
-        known = self.devices()
-        if device not in known:
-            raise DeviceNotFoundError(device, self.name, known)
+        name = _names()[index_of(self.require(device))]
         current = cle.get_device()
-        name = _names()[int(device.partition(":")[2])]
         if current.name == name:
             return current
         found = cle.select_device(name)

@@ -1,9 +1,14 @@
-"""TensorFlow, whose tensors never change."""
+"""TensorFlow, whose tensors never change.
+
+What concerns GPUs is written against its documentation; no test has run it yet.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,21 +16,21 @@ from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities
 from hcs_core.arrays._aligned import ALIGNMENT, address_of, unlocked
-from hcs_core.arrays._dtypes import dtype_of, is_bfloat16
-from hcs_core.errors import DeviceNotFoundError, UnsupportedArrayError
+from hcs_core.arrays._dtypes import DTYPES, dtype_of, is_bfloat16
+from hcs_core.arrays._layout import c_strides
+from hcs_core.errors import UnsupportedArrayError
 
 _CAPABILITIES = Capabilities(
-    dtypes=frozenset(
-        (
-            *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-            *("float16", "float32", "float64", "complex64", "complex128", "bfloat16"),
-        )
-    ),
+    dtypes=frozenset(DTYPES),
     layout="c",
     alignment=ALIGNMENT,  # it takes other memory too, and ends the process at the next operation
     immutable=True,
     dlpack=frozenset(("cpu", "cuda")),
 )
+# As in: OOM when allocating tensor with shape[64,2048] and type float on /job
+_TENSOR = re.compile(r"tensor with shape\[([\d,]*)\] and type (\w+)")
+_TYPES = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "uint16"}
+"""Its own names of dtypes, as others of the same size."""
 
 
 class TensorflowAdapter(ArrayAdapter):
@@ -38,6 +43,10 @@ class TensorflowAdapter(ArrayAdapter):
     name: ClassVar[str] = "tensorflow"
     module_names: ClassVar[tuple[str, ...]] = ("tensorflow",)
     takes_capsules: ClassVar[bool] = True
+    quiet: ClassVar[Mapping[str, str]] = {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    }
 
     def owns(self, value: object) -> bool:
         """Return whether `value` is a tensor."""
@@ -61,7 +70,7 @@ class TensorflowAdapter(ArrayAdapter):
             shape=shape,
             dtype=array.dtype.name,
             device=device,
-            strides=_c_strides(shape, itemsize),
+            strides=c_strides(shape, itemsize),
             pointer=address_of(host) if host is not None and host.size else 0,
             readonly=True,
             nbytes=int(np.prod(shape, dtype=np.int64)) * itemsize,
@@ -138,12 +147,20 @@ class TensorflowAdapter(ArrayAdapter):
         is_upload = isinstance(error, errors.InternalError) and "Dst tensor is not" in str(error)
         return is_upload or isinstance(error, errors.ResourceExhaustedError | MemoryError)
 
+    def requested_bytes(self, error: BaseException) -> int | None:
+        """Return how many bytes were missing; TensorFlow says the shape and the dtype."""
+        tensor = _TENSOR.search(str(error))
+        if tensor is None:
+            return super().requested_bytes(error)
+        dtype = _TYPES.get(tensor[2], tensor[2])
+        if dtype not in DTYPES:  # one that TensorFlow alone has
+            return None
+        size = math.prod(int(axis) for axis in tensor[1].split(",") if axis)
+        return size * dtype_of(dtype).itemsize
+
     def _place(self, device: str) -> str:
         """Return a device under TensorFlow's name for it."""
-        known = self.devices() if device != "cpu" else ("cpu",)
-        if device not in known:
-            raise DeviceNotFoundError(device, self.name, known)
-        return device.replace("cuda", "GPU").replace("cpu", "CPU:0")
+        return self.require(device).replace("cuda", "GPU").replace("cpu", "CPU:0")
 
 
 def _host(array: Any) -> NDArray[Any]:
@@ -152,7 +169,8 @@ def _host(array: Any) -> NDArray[Any]:
         return np.asarray(array)
     import tensorflow as tf  # NumPy cannot read a single number of this dtype
 
-    return np.asarray(tf.bitcast(array, tf.uint16)).view(dtype_of("bfloat16"))
+    with tf.init_scope():  # else it would become part of a graph that is being built
+        return np.asarray(tf.bitcast(array, tf.uint16)).view(dtype_of("bfloat16"))
 
 
 def _device_name(device: str) -> str:
@@ -160,11 +178,3 @@ def _device_name(device: str) -> str:
     if kind == "CPU" and index == "0":
         return "cpu"
     return f"{kind.lower().replace('gpu', 'cuda')}:{index}"
-
-
-def _c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    strides, step = [], itemsize
-    for extent in reversed(shape):
-        strides.append(step)
-        step *= extent
-    return tuple(reversed(strides))

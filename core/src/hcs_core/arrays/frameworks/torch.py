@@ -1,9 +1,11 @@
-"""PyTorch, on CPU, CUDA and Apple's MPS."""
+"""PyTorch, on CPU, CUDA and Apple's MPS.
+
+What concerns CUDA and MPS is written against its documentation; no test has run it yet.
+"""
 
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
@@ -13,31 +15,22 @@ from numpy.typing import NDArray
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo, Capabilities, DeviceMemory
 from hcs_core.arrays._aligned import unlocked
-from hcs_core.arrays._dtypes import dtype_of, is_bfloat16
-from hcs_core.errors import DeviceNotFoundError, UnsupportedArrayError
+from hcs_core.arrays._device_names import kind_of
+from hcs_core.arrays._dtypes import DTYPES, dtype_of, is_bfloat16
+from hcs_core.arrays.frameworks._streams import SideStreams
+from hcs_core.errors import UnsupportedArrayError
 
 _CAPABILITIES = Capabilities(
-    dtypes=frozenset(
-        (
-            *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-            *("float16", "float32", "float64", "complex64", "complex128", "bfloat16"),
-        )
-    ),
+    dtypes=frozenset(DTYPES),
     layout="forward",  # a negative stride aborts the process in torch 2.13 (pytorch#188023)
     dlpack=frozenset(("cpu", "cuda")),
 )
-# The allocator of host memory raises a plain RuntimeError, and so do the driver and MPS.
-_NO_MEMORY = (
-    *("can't allocate memory", "not enough memory"),
-    *("CUDA out of memory", "CUDA error: out of memory", "MPS backend out of memory"),
-)
-
-
-class _Streams(threading.local):
-    """The side stream of each CUDA device, one for every thread."""
-
-    def __init__(self) -> None:
-        self.of_device: dict[str, Any] = {}
+# Metal has no numbers of 64 bits but integers.
+_DTYPES_OF_MPS = _CAPABILITIES.dtypes - {"float64", "complex128"}
+# The allocator of host memory raises a plain RuntimeError, and so do the driver and MPS. Their
+# texts are theirs alone: functions say "not enough memory" of their own too.
+_ALLOCATOR = "DefaultCPUAllocator: "
+_NO_MEMORY = ("CUDA error: out of memory", "MPS backend out of memory")
 
 
 class TorchAdapter(ArrayAdapter):
@@ -47,7 +40,7 @@ class TorchAdapter(ArrayAdapter):
     module_names: ClassVar[tuple[str, ...]] = ("torch",)
 
     def __init__(self) -> None:
-        self._streams = _Streams()
+        self._streams = SideStreams()
 
     def owns(self, value: object) -> bool:
         """Return whether `value` is a tensor."""
@@ -57,6 +50,10 @@ class TorchAdapter(ArrayAdapter):
     def capabilities(self) -> Capabilities:
         """Return what torch holds."""
         return _CAPABILITIES
+
+    def dtypes_on(self, device: str) -> frozenset[str]:
+        """Return what torch holds on a device: on MPS no float64."""
+        return _DTYPES_OF_MPS if kind_of(device) == "mps" else _CAPABILITIES.dtypes
 
     def describe(self, array: Any) -> ArrayInfo:
         """Return what the tensor is."""
@@ -74,7 +71,7 @@ class TorchAdapter(ArrayAdapter):
 
     def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
         """Return what decides how the tensor is handed on, and its address."""
-        address = array.data_ptr() if located else 0
+        address = array.data_ptr() if located or array.element_size() > 8 else 0
         return (array.shape, array.stride(), array.dtype, array.device), address
 
     def address(self, array: Any) -> int:
@@ -109,7 +106,7 @@ class TorchAdapter(ArrayAdapter):
             tensor = torch.from_numpy(unlocked(array.view(np.int16))).view(torch.bfloat16)
         else:
             tensor = torch.from_numpy(unlocked(array))
-        return tensor if device == "cpu" else tensor.to(self._checked(device))
+        return tensor if device == "cpu" else tensor.to(self.require(device))
 
     def from_dlpack(self, array: Any) -> Any:
         """Return a tensor over another framework's memory, on any device."""
@@ -121,7 +118,7 @@ class TorchAdapter(ArrayAdapter):
         """Return a copy on a device."""
         import torch
 
-        return array.to(self._checked(device), getattr(torch, dtype), copy=True)
+        return array.to(self.require(device), getattr(torch, dtype), copy=True)
 
     def finish(self, array: Any) -> None:
         """Wait for the stream on which a CUDA tensor is computed."""
@@ -132,16 +129,15 @@ class TorchAdapter(ArrayAdapter):
 
     def on(self, device: str) -> AbstractContextManager[object]:
         """Return a context that computes on a CUDA device, in a stream of this thread's own."""
-        return self._on_cuda(device) if device.startswith("cuda") else nullcontext()
+        return self._on_cuda(device) if kind_of(device) == "cuda" else nullcontext()
 
     @contextmanager
     def _on_cuda(self, device: str) -> Iterator[Any]:
         import torch
 
-        outer = torch.cuda.current_stream(device)
-        stream = self._streams.of_device.get(device)
-        if stream is None:
-            stream = self._streams.of_device[device] = torch.cuda.Stream(device)
+        place = self.require(device)
+        outer = torch.cuda.current_stream(place)
+        stream = self._streams.on(place, lambda: torch.cuda.Stream(place))
         stream.wait_stream(outer)
         try:
             with torch.cuda.stream(stream):  # makes the device current, too
@@ -169,7 +165,7 @@ class TorchAdapter(ArrayAdapter):
 
     def memory(self, device: str) -> DeviceMemory | None:
         """Return how full a CUDA device or the host is."""
-        if not device.startswith("cuda"):
+        if kind_of(device) != "cuda":
             return super().memory(device)
         import torch
 
@@ -188,28 +184,24 @@ class TorchAdapter(ArrayAdapter):
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(error, torch.OutOfMemoryError):
             return True
-        says_so = isinstance(error, RuntimeError) and any(t in str(error) for t in _NO_MEMORY)
-        return says_so or isinstance(error, MemoryError)
+        if not isinstance(error, RuntimeError):
+            return isinstance(error, MemoryError)
+        text = str(error)
+        return _ALLOCATOR in text or text.startswith(_NO_MEMORY)
 
     def free_cache(self, device: str) -> int:
         """Give unused blocks of a CUDA device back."""
         torch = sys.modules.get("torch")
-        if torch is None or not device.startswith("cuda"):
+        if torch is None or kind_of(device) != "cuda":
             return 0
         with torch.cuda.device(device):
             before = int(torch.cuda.memory_reserved())
             torch.cuda.empty_cache()
             return before - int(torch.cuda.memory_reserved())
 
-    def _checked(self, device: str) -> str:
-        known = self.devices() if device != "cpu" else ("cpu",)
-        if device not in known:
-            raise DeviceNotFoundError(device, self.name, known)
-        return device
-
 
 def _downloaded(tensor: Any) -> Any:
-    """Return a copy in host memory; page-locked from CUDA, which is twice as quick."""
+    """Return a copy in host memory; page-locked from CUDA."""
     import torch
 
     if not tensor.is_cuda:
