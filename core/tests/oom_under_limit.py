@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hcs_core.arrays import OOM_RECOVERED, convert
-from hcs_core.arrays._decorators import memory_types
+from hcs_core.arrays.calls._decorators import memory_types
 
 MIB = 2**20
 

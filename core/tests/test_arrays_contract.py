@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hcs_core.arrays import FunctionContract, OomPolicy, Value, contract_of, numpy
-from hcs_core.arrays._decorators import memory_types, torch
+from hcs_core.arrays.calls._decorators import memory_types, torch
 from hcs_core.errors import ContractError, NotAFunctionError, ParameterError
 
 

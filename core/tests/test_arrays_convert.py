@@ -146,9 +146,7 @@ def test_a_masked_array_is_refused_because_its_mask_would_be_lost():
 
 
 def test_an_array_of_objects_is_refused():
-    with pytest.raises(
-        UnsupportedArrayError, match="an array of object: its elements are not"
-    ):
+    with pytest.raises(UnsupportedArrayError, match="an array of object: its elements are not"):
         convert(np.array([object()]), "numpy")
     with pytest.raises(DtypeError, match="numbers and booleans"):
         convert(PLANE, "numpy", dtype=object)

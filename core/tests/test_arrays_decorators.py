@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hcs_core.arrays import contract_of, convert, describe, detect, freeze, numpy
-from hcs_core.arrays._decorators import (
+from hcs_core.arrays.calls._decorators import (
     Options,
     cupy,
     jax,
@@ -490,7 +490,7 @@ def test_a_tensor_that_autograd_follows_is_its_own_and_passed():
 TWO_DEVICES = """
 import jax, numpy as np
 from hcs_core.arrays import convert, describe
-from hcs_core.arrays._decorators import jax as on_jax, memory_types
+from hcs_core.arrays.calls._decorators import jax as on_jax, memory_types
 
 first = jax.device_put(np.ones((2, 2), np.float32), jax.devices()[0])
 second = jax.device_put(np.ones((2, 2), np.float32), jax.devices()[1])

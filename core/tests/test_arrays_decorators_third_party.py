@@ -24,7 +24,7 @@ from hcs_core.arrays import (
     detect,
     memory_types,
 )
-from hcs_core.arrays._host_types import HostTypes
+from hcs_core.arrays.calls._host_types import HostTypes
 from hcs_core.arrays.frameworks.numpy import NumpyAdapter
 from hcs_core.errors import DeviceNotFoundError, ShapeError, UnknownPluginError
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hcs_core.arrays import convert, detect, freeze, numpy
 from hcs_core.arrays._adapters import adapter_of
-from hcs_core.arrays._decorators import jax, memory_types, tensorflow, torch
+from hcs_core.arrays.calls._decorators import jax, memory_types, tensorflow, torch
 from hcs_core.testing._frameworks import import_frameworks
 
 HERE = import_frameworks()

@@ -20,8 +20,8 @@ import pytest
 
 from hcs_core.arrays import OOM_RECOVERED, OomPolicy, convert, numpy
 from hcs_core.arrays._adapters import adapter_for
-from hcs_core.arrays._decorators import memory_types, torch
-from hcs_core.arrays._oom import free_caches
+from hcs_core.arrays.calls._decorators import memory_types, torch
+from hcs_core.arrays.calls._oom import free_caches
 from hcs_core.errors import DtypeError, OutOfMemory, ParameterError, ShapeError, sized
 from hcs_core.testing._frameworks import import_frameworks
 
@@ -659,7 +659,7 @@ def test_bytes_are_said_as_people_read_them(nbytes, text):
 
 FREE = """
 import sys
-from hcs_core.arrays._oom import free_caches
+from hcs_core.arrays.calls._oom import free_caches
 before = set(sys.modules)
 print(free_caches(), free_caches("cpu"), free_caches("cuda:0"))
 loaded = {name.partition(".")[0] for name in set(sys.modules) - before}

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hcs_core.arrays import Recorder, _blockwise, convert, describe, empty
+from hcs_core.arrays import Recorder, convert, describe, empty
 from hcs_core.arrays._adapters import adapter_for
-from hcs_core.arrays._blockwise import HOST_BLOCK, rescaled_on_device, runs_on_device
 from hcs_core.arrays._recorder import Rescaling
-from hcs_core.arrays._rescale import rescale, value_range
-from hcs_core.arrays._scaling import Rule
+from hcs_core.arrays.rescaling import _blockwise
+from hcs_core.arrays.rescaling._blockwise import HOST_BLOCK, rescaled_on_device, runs_on_device
+from hcs_core.arrays.rescaling._rescale import rescale, value_range
+from hcs_core.arrays.rescaling._scaling import Rule
 from hcs_core.errors import (
     DtypeError,
     ParameterError,
@@ -802,7 +803,7 @@ def test_a_gpu_gives_bit_for_bit_what_numpy_gives(framework, mode, in_range):
 def test_rescaling_imports_no_framework():
     code = (
         "import sys, numpy as np\n"
-        "from hcs_core.arrays._rescale import rescale\n"
+        "from hcs_core.arrays.rescaling._rescale import rescale\n"
         "rescale(np.ones(3), 'uint8', mode='scale')\n"
         "print(sorted({'torch','jax','tensorflow','pyclesperanto','cupy','ml_dtypes'}"
         " & set(sys.modules)))"

@@ -12,7 +12,7 @@ import pytest
 
 from hcs_core.arrays import Recorder, convert, describe, detect
 from hcs_core.arrays._adapters import adapter_for
-from hcs_core.arrays._rescale import rescale, value_range
+from hcs_core.arrays.rescaling._rescale import rescale, value_range
 from hcs_core.errors import DtypeError
 from hcs_core.testing._frameworks import import_frameworks
 
@@ -123,7 +123,7 @@ def test_on_a_device_apart_it_is_computed_there_and_the_integers_are_the_same():
     code = (
         "import numpy as np, jax\n"
         "from hcs_core.arrays import convert, describe\n"
-        "from hcs_core.arrays._rescale import rescale, value_range\n"
+        "from hcs_core.arrays.rescaling._rescale import rescale, value_range\n"
         "ramp = np.arange(-300, 700, dtype=np.int16).reshape(20, 50)\n"
         "for plane in ramp, ramp.astype(np.float32) / 400:\n"
         "    array = convert(plane, 'jax', device='cpu:1')\n"

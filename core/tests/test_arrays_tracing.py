@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hcs_core.arrays import OomPolicy
-from hcs_core.arrays._decorators import jax, memory_types, tensorflow, torch
+from hcs_core.arrays.calls._decorators import jax, memory_types, tensorflow, torch
 from hcs_core.errors import OutOfMemory, UnsupportedArrayError
 from hcs_core.testing._frameworks import import_frameworks
 
@@ -207,7 +207,7 @@ def test_a_sparse_tensor_is_its_own_and_passed():
 
 SHARDED = """
 import jax, numpy as np
-from hcs_core.arrays._decorators import jax as on_jax
+from hcs_core.arrays.calls._decorators import jax as on_jax
 mesh = jax.sharding.Mesh(jax.devices(), ("rows",))
 there = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
 image = jax.device_put(np.ones((2, 2), np.float32), there)

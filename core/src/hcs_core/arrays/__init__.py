@@ -9,7 +9,13 @@ from hcs_core.arrays._arraybridge import (
     stack_slices,
     unstack_slices,
 )
-from hcs_core.arrays._contract import (
+from hcs_core.arrays._convert import convert, describe, detect, plan
+from hcs_core.arrays._devices import device_memory, devices
+from hcs_core.arrays._dtypes import Casting, is_exact
+from hcs_core.arrays._plan import Route
+from hcs_core.arrays._recorder import Conversion, Recorder, Rescaling
+from hcs_core.arrays._stacking import stack, unstack
+from hcs_core.arrays.calls._contract import (
     DtypePolicy,
     FunctionContract,
     OomPolicy,
@@ -18,8 +24,7 @@ from hcs_core.arrays._contract import (
     ValueKind,
     contract_of,
 )
-from hcs_core.arrays._convert import convert, describe, detect, plan
-from hcs_core.arrays._decorators import (
+from hcs_core.arrays.calls._decorators import (
     cupy,
     jax,
     memory_types,
@@ -28,14 +33,9 @@ from hcs_core.arrays._decorators import (
     tensorflow,
     torch,
 )
-from hcs_core.arrays._devices import device_memory, devices
-from hcs_core.arrays._dtypes import Casting, is_exact
-from hcs_core.arrays._hooks import OOM_RECOVERED
-from hcs_core.arrays._oom import free_caches
-from hcs_core.arrays._plan import Route
-from hcs_core.arrays._recorder import Conversion, Recorder, Rescaling
-from hcs_core.arrays._rescale import rescale, value_range
-from hcs_core.arrays._stacking import stack, unstack
+from hcs_core.arrays.calls._hooks import OOM_RECOVERED
+from hcs_core.arrays.calls._oom import free_caches
+from hcs_core.arrays.rescaling._rescale import rescale, value_range
 
 __all__ = [
     "ALIGNMENT",

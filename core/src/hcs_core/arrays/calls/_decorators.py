@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
-from hcs_core.arrays._calling import decorated
-from hcs_core.arrays._contract import (
+from hcs_core.arrays.calls._calling import decorated
+from hcs_core.arrays.calls._contract import (
     DtypePolicy,
     FunctionContract,
     OomPolicy,

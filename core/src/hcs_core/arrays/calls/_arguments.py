@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hcs_core.arrays._adapters import adapter_of
-from hcs_core.arrays._contract import PIXELS, FunctionContract, ValueKind
+from hcs_core.arrays.calls._contract import PIXELS, FunctionContract, ValueKind
 from hcs_core.errors import UnsupportedArrayError
 
 

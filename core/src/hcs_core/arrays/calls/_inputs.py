@@ -7,12 +7,12 @@ from typing import Any
 
 from hcs_core.arrays._adapter import ArrayAdapter
 from hcs_core.arrays._adapters import adapter_for, adapter_of
-from hcs_core.arrays._arguments import Argument, Given
-from hcs_core.arrays._contract import FunctionContract
 from hcs_core.arrays._convert import convert
 from hcs_core.arrays._device_names import full_name
-from hcs_core.arrays._host_types import host_types
-from hcs_core.arrays._lending import Loans
+from hcs_core.arrays.calls._arguments import Argument, Given
+from hcs_core.arrays.calls._contract import FunctionContract
+from hcs_core.arrays.calls._host_types import host_types
+from hcs_core.arrays.calls._lending import Loans
 from hcs_core.errors import HcsError
 
 

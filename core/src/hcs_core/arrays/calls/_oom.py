@@ -19,9 +19,9 @@ from typing import Any, Literal, Protocol
 
 from hcs_core.arrays._adapter import ArrayAdapter
 from hcs_core.arrays._adapters import loaded_adapters
-from hcs_core.arrays._contract import OomPolicy
 from hcs_core.arrays._device_names import full_name
-from hcs_core.arrays._hooks import OOM_RECOVERED
+from hcs_core.arrays.calls._contract import OomPolicy
+from hcs_core.arrays.calls._hooks import OOM_RECOVERED
 from hcs_core.errors import OutOfMemory, one_line
 
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from hcs_core.arrays._adapters import adapter_for, adapter_of
 from hcs_core.arrays._aligned import empty
-from hcs_core.arrays._arguments import Given
-from hcs_core.arrays._results import maker_of
 from hcs_core.arrays._stacking import handed_over
-from hcs_core.arrays._traced import described, shape_of
+from hcs_core.arrays.calls._arguments import Given
+from hcs_core.arrays.calls._results import maker_of
+from hcs_core.arrays.calls._traced import described, shape_of
 from hcs_core.errors import DtypeError, ShapeError, UnsupportedArrayError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs_core.arrays._aligned import empty
-from hcs_core.arrays._scaling import Kind, Part, Rule, is_float, scaled
+from hcs_core.arrays.rescaling._scaling import Kind, Part, Rule, is_float, scaled
 
 HOST_BLOCK = 2**16
 """Elements. Intermediate results stay in the cache; 2**20 took half as long again."""

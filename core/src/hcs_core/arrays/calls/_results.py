@@ -7,13 +7,13 @@ from typing import Any
 
 from hcs_core.arrays._adapter import ArrayAdapter
 from hcs_core.arrays._adapters import adapter_of
-from hcs_core.arrays._contract import PIXELS, FunctionContract, Value
 from hcs_core.arrays._convert import convert
 from hcs_core.arrays._dtypes import dtype_of
-from hcs_core.arrays._lending import Loans
-from hcs_core.arrays._rescale import rescale
 from hcs_core.arrays._stacking import stack
-from hcs_core.arrays._traced import described, dtype_name
+from hcs_core.arrays.calls._contract import PIXELS, FunctionContract, Value
+from hcs_core.arrays.calls._lending import Loans
+from hcs_core.arrays.calls._traced import described, dtype_name
+from hcs_core.arrays.rescaling._rescale import rescale
 from hcs_core.errors import ResultError, UnsupportedArrayError
 
 

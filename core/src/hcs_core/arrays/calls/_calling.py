@@ -13,21 +13,21 @@ from typing import Any, TypeVar, cast
 
 from hcs_core.arrays._adapter import ARRAYS
 from hcs_core.arrays._adapters import adapter_for, adapter_of
-from hcs_core.arrays._arguments import ArrayArguments, Given
-from hcs_core.arrays._contract import CONTRACT_ATTRIBUTE, PIXELS, FunctionContract, OomPolicy
-from hcs_core.arrays._host_types import HOST_TYPES
-from hcs_core.arrays._inputs import Inputs
-from hcs_core.arrays._lending import Loans
-from hcs_core.arrays._oom import Recovery
-from hcs_core.arrays._parts import (
+from hcs_core.arrays.calls._arguments import ArrayArguments, Given
+from hcs_core.arrays.calls._contract import CONTRACT_ATTRIBUTE, PIXELS, FunctionContract, OomPolicy
+from hcs_core.arrays.calls._host_types import HOST_TYPES
+from hcs_core.arrays.calls._inputs import Inputs
+from hcs_core.arrays.calls._lending import Loans
+from hcs_core.arrays.calls._oom import Recovery
+from hcs_core.arrays.calls._parts import (
     CallInParts,
     check_counts,
     check_stacks,
     part_of,
     plane_counts,
 )
-from hcs_core.arrays._results import Results
-from hcs_core.arrays._traced import described
+from hcs_core.arrays.calls._results import Results
+from hcs_core.arrays.calls._traced import described
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from hcs_core.arrays._dtypes import is_bfloat16
-from hcs_core.arrays._integer_scaling import proportional
+from hcs_core.arrays.rescaling._integer_scaling import proportional
 
 Mode = Literal["native", "preserve", "scale", "stretch"]
 Kind = np.dtype[Any]

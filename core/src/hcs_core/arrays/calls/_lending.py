@@ -13,7 +13,7 @@ from hcs_core.arrays._adapter import ArrayInfo
 from hcs_core.arrays._adapters import adapter_of
 from hcs_core.arrays._convert import convert
 from hcs_core.arrays._recorder import Recorder
-from hcs_core.arrays._traced import described
+from hcs_core.arrays.calls._traced import described
 from hcs_core.errors import UnsupportedArrayError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from hcs_core.arrays._adapter import ArrayAdapter
 from hcs_core.arrays._adapters import lasts
-from hcs_core.arrays._traced import described
+from hcs_core.arrays.calls._traced import described
 
 
 class HostTypes:

@@ -11,7 +11,9 @@ from numpy.typing import DTypeLike
 
 from hcs_core.arrays._adapter import ArrayAdapter, ArrayInfo
 from hcs_core.arrays._adapters import adapter_of
-from hcs_core.arrays._blockwise import (
+from hcs_core.arrays._dtypes import DTYPES, dtype_of
+from hcs_core.arrays._recorder import Recorder, Rescaling
+from hcs_core.arrays.rescaling._blockwise import (
     Tally,
     finite_range,
     finite_range_on_device,
@@ -19,9 +21,7 @@ from hcs_core.arrays._blockwise import (
     rescaled_on_host,
     runs_on_device,
 )
-from hcs_core.arrays._dtypes import DTYPES, dtype_of
-from hcs_core.arrays._recorder import Recorder, Rescaling
-from hcs_core.arrays._scaling import Kind, Mode, Rule, limits
+from hcs_core.arrays.rescaling._scaling import Kind, Mode, Rule, limits
 from hcs_core.errors import DtypeError, ParameterError, UnscalableValuesError, listed
 
 _REAL_DTYPES = tuple(name for name in DTYPES if not name.startswith("complex"))

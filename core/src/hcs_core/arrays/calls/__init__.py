@@ -1,0 +1,1 @@
+"""Functions that say which arrays they take, and how they are called."""
