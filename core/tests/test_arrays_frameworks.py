@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import subprocess
 import sys
@@ -10,26 +9,21 @@ import threading
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hcs_core.arrays import Recorder, convert, describe, detect, empty, freeze, plan
+from hcs_core.arrays import convert, describe, detect, freeze
 from hcs_core.arrays._adapters import adapter_for
-from hcs_core.arrays._dtypes import dtype_of
 from hcs_core.arrays.frameworks.jax import JaxAdapter
 from hcs_core.arrays.frameworks.pyclesperanto import PyclesperantoAdapter
 from hcs_core.arrays.frameworks.tensorflow import TensorflowAdapter
 from hcs_core.arrays.frameworks.torch import TorchAdapter
 from hcs_core.errors import (
-    CopyRequiredError,
     FrameworkOrderError,
     LossyConversionError,
-    ShapeError,
     UnsupportedArrayError,
 )
 from hcs_core.testing import ArrayAdapterTests
+from hcs_core.testing._array_samples import bits, laid_out, made, numbers
 from hcs_core.testing._frameworks import import_frameworks
 
 READY = {"numpy", *import_frameworks()}
@@ -37,14 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 HOST = tuple(name for name in ("numpy", "torch", "tensorflow", "jax") if name in READY)
 ALL = (*HOST, *READY.intersection(["pyclesperanto"]))
-PAIRS = [f"{a} to {b}" for a, b in itertools.product(ALL, ALL)]
 HOST_PAIRS = [f"{a} to {b}" for a, b in itertools.permutations(HOST, 2)]
-DTYPES = (
-    *("bool", "uint8", "uint16", "uint32", "int8", "int16", "int32"),
-    *("float16", "bfloat16", "float32", "float64", "int64", "uint64", "complex64"),
-)
-REFUSALS = (LossyConversionError, ShapeError)
-LAYOUTS = ("c", "f", "strided", "reversed", "broadcast", "offset", "read-only", "frozen")
 
 
 def need(*frameworks: str) -> None:
@@ -57,57 +44,6 @@ def need(*frameworks: str) -> None:
 def pair(text: str) -> tuple[str, str]:
     first, _, second = text.partition(" to ")
     return first, second
-
-
-def numbers(shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    """Return different values, with what is hard to keep among them, in aligned memory."""
-    kind = dtype_of(dtype)
-    array = empty(shape, kind)
-    values = np.arange(array.size, dtype=np.int64)
-    if kind.kind == "b":
-        array[...] = (values % 3 == 0).reshape(shape)
-    elif kind.kind in "iu":
-        array[...] = np.iinfo(kind).max - (values % 50).astype(kind).reshape(shape)
-    else:
-        array[...] = (values % 100 - 50).astype(kind).reshape(shape)
-        if array.size:
-            array.flat[0] = np.nan
-    return array
-
-
-def laid_out(array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
-    """Return an array of the same shape and dtype whose memory lies so."""
-    if layout == "c" or not array.size or not array.ndim:
-        return freeze(array) if layout == "frozen" else array
-    if layout == "f":
-        return np.asfortranarray(array)
-    if layout == "broadcast":
-        return np.broadcast_to(array[:1], array.shape)
-    if layout == "read-only":
-        array = array.copy()
-        array.flags.writeable = False
-        return array
-    if layout == "frozen":
-        return freeze(array)
-    if layout == "offset":
-        flat = empty((array.size + 1,), array.dtype)
-        flat[1:] = array.ravel()
-        return flat[1:].reshape(array.shape)
-    step = 2 if layout == "strided" else -1
-    base = np.zeros((*array.shape[:-1], array.shape[-1] * abs(step)), array.dtype)
-    view = base[..., ::step]
-    view[...] = array
-    return view
-
-
-def bits(array: Any) -> tuple[Any, ...]:
-    host = np.ascontiguousarray(convert(array, "numpy"))
-    return host.shape if np.ndim(array) == 0 else tuple(host.shape), str(host.dtype), host.tobytes()
-
-
-def made(framework: str, array: np.ndarray[Any, Any]) -> Any:
-    """Return an array of a framework, of its own memory."""
-    return convert(array, framework, copy=True)
 
 
 class TestTorchAdapter(ArrayAdapterTests):
@@ -124,70 +60,6 @@ class TestJaxAdapter(ArrayAdapterTests):
 
 class TestPyclesperantoAdapter(ArrayAdapterTests):
     adapter = PyclesperantoAdapter
-
-
-SHAPES = st.sampled_from([(), (1,), (7,), (3, 5), (4, 1), (2, 3, 4), (0,), (3, 0), (2, 1, 1, 3)])
-
-
-@settings(max_examples=400)
-@given(
-    pair_=st.sampled_from(PAIRS),
-    dtype=st.sampled_from(DTYPES),
-    shape=SHAPES,
-    layout=st.sampled_from(LAYOUTS),
-)
-def test_a_round_trip_keeps_every_bit_or_is_refused_before(pair_, dtype, shape, layout):
-    first, second = pair(pair_)
-    source = laid_out(numbers(shape, dtype), layout)
-    before = source.tobytes()
-    try:
-        x = source if first == "numpy" else convert(source, first)
-        y = convert(x, second)
-    except REFUSALS:
-        return
-    assert detect(y) == second
-    back = convert(y, first)
-    assert bits(back) == bits(x) == bits(source)
-    info = describe(y)
-    assert (info.shape, info.dtype) == (tuple(shape), dtype)
-    assert source.tobytes() == before
-
-
-@settings(max_examples=300)
-@given(
-    pair_=st.sampled_from(PAIRS),
-    dtype=st.sampled_from(("uint8", "uint16", "float32", "bfloat16", "int64")),
-    shape=SHAPES,
-    layout=st.sampled_from(LAYOUTS),
-    copy=st.sampled_from((None, True, False)),
-    writable=st.booleans(),
-)
-def test_what_happens_is_what_was_planned(pair_, dtype, shape, layout, copy, writable):
-    first, second = pair(pair_)
-    source = laid_out(numbers(shape, dtype), layout)
-    options: dict[str, Any] = {"copy": copy, "writable": writable}
-    try:
-        x = source if first == "numpy" else convert(source, first)
-    except REFUSALS:
-        return
-    try:
-        route = plan(x, second, **options)
-    except (*REFUSALS, CopyRequiredError) as refused:
-        with pytest.raises(type(refused)):
-            convert(x, second, **options)
-        return
-    recorder = Recorder()
-    y = convert(x, second, **options, record=recorder)
-    assert [conversion.route for conversion in recorder.conversions] == [route]
-    info, result = describe(x), describe(y)
-    assert (result.device, result.dtype, route.dtype) == (route.device, dtype, dtype)
-    if route.action == "same":
-        assert y is x or first == "numpy"
-    if info.nbytes and info.pointer and result.pointer:
-        assert (info.pointer == result.pointer) is (route.action in ("same", "alias"))
-    assert (route.nbytes == 0) is (route.action in ("same", "alias") or not info.nbytes)
-    if copy is False:
-        assert route.action in ("same", "alias")
 
 
 @pytest.mark.parametrize("pair_", HOST_PAIRS)
@@ -231,34 +103,6 @@ def test_an_array_that_never_changes_does_not_share_what_can_be_written(first, s
     assert bits(y) == before
     shared = convert(made(first, numbers((8, 8), "int32")), second, copy=False)
     assert detect(shared) == second
-
-
-@pytest.mark.parametrize("pair_", PAIRS)
-def test_a_copy_shares_nothing(pair_):
-    first, second = pair(pair_)
-    source = made(first, numbers((5, 7), "uint16"))
-    y = convert(source, second, copy=True)
-    before = bits(y)
-    if first in ("numpy", "torch"):
-        source[:] = 0
-        assert bits(y) == before
-    if second in ("numpy", "torch"):
-        kept = bits(source)
-        y[:] = 1
-        assert bits(source) == kept
-    pointers = describe(source).pointer, describe(y).pointer
-    assert 0 in pointers or pointers[0] != pointers[1]
-
-
-@pytest.mark.parametrize("pair_", PAIRS)
-def test_a_result_outlives_its_source(pair_):
-    first, second = pair(pair_)
-    expected = numbers((64, 64), "float32")
-    y = convert(made(first, expected), second, writable=False)
-    gc.collect()
-    churn = [made(first, numbers((64, 64), "float32") * 0) for _ in range(20)]
-    assert bits(y) == bits(expected)
-    del churn
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,10 @@ def plain(array: NDArray[Any]) -> NDArray[Any]:
     if not (dtype.kind in "biufc" or is_bfloat16(dtype)):
         reason = "its elements are not numbers; convert them with astype"
         raise UnsupportedArrayError(f"an array of {dtype}", ("numpy",), reason)
-    view = array.view(np.ndarray)
+    view = array if type(array) is np.ndarray else array.view(np.ndarray)
     # C has two names for some integers, and frameworks know one.
-    return view.view(dtype.str) if dtype.kind in "iu" else view
+    has_another_name = dtype.kind in "iu" and dtype.char not in PLAIN_CHARS
+    return view.view(dtype.str) if has_another_name else view
 
 
 def _is_all(array: NDArray[Any], owner: _Buffer | _Lent) -> bool:
