@@ -303,3 +303,30 @@ def test_a_method_is_refused_in_the_body_of_its_class():
             @numpy
             def run(self, plane):
                 return plane
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dtpye": "preserve"}, "@numpy: dtpye must be left out.*did you mean 'dtype'"),
+        ({"input_type": "torch"}, "its options are .*outputs"),
+        ({"oom": 3}, "oom must be an OomPolicy, got 3"),
+        ({"oom": "retry"}, "oom must be an OomPolicy"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_with_those_that_do(options, said):
+    with pytest.raises(ParameterError, match=said):
+        numpy(**options)(lambda plane: plane)
+
+
+def test_an_option_without_its_name_is_refused():
+    with pytest.raises(NotAFunctionError, match="its options go by name"):
+        numpy("preserve")  # type: ignore[call-overload]
+
+
+def test_help_for_a_function_without_a_docstring_says_nothing_of_ours():
+    @numpy
+    def mine(plane):
+        return plane
+
+    assert inspect.getcomments(mine) is None

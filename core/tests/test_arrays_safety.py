@@ -341,3 +341,15 @@ def test_a_type_that_was_made_while_the_program_runs_can_be_freed():
     del made
     gc.collect()
     assert reference() is None
+
+
+def test_only_arrays_of_numpy_are_frozen():
+    for value in ([1], None, 3):
+        with pytest.raises(UnsupportedArrayError, match="only arrays of NumPy"):
+            freeze(value)  # type: ignore[arg-type]
+
+
+def test_a_promise_that_is_no_promise_is_refused():
+    for ask in (convert, plan):
+        with pytest.raises(ParameterError, match="copy must be None, True or False, got 'no'"):
+            ask(np.zeros((2, 2)), "numpy", copy="no")  # type: ignore[arg-type]

@@ -370,7 +370,7 @@ class LossyConversionError(ArrayError, TypeError):
     def __str__(self) -> str:
         return (
             f"converting {self.source} to {self.target} can change values; "
-            "pass casting='unsafe' if that is what you want"
+            "pass a weaker casting, 'same_kind' or 'unsafe', if that is what you want"
         )
 
 

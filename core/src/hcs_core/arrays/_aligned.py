@@ -123,7 +123,7 @@ def freeze(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def plain(array: NDArray[Any]) -> NDArray[Any]:
+def plain(array: Any) -> NDArray[Any]:
     """Return a NumPy array, that of a subclass such as `memmap` as a view without it.
 
     Raises
@@ -131,6 +131,10 @@ def plain(array: NDArray[Any]) -> NDArray[Any]:
     UnsupportedArrayError
         If part of what it means would be lost.
     """
+    if not isinstance(array, np.ndarray):
+        found = f"{type(array).__module__}.{type(array).__qualname__}"
+        reason = "only arrays of NumPy are taken here; convert it to NumPy first"
+        raise UnsupportedArrayError(found, ("numpy",), reason)
     dtype = array.dtype
     if type(array) is np.ndarray and dtype.char in PLAIN_CHARS:
         return array

@@ -83,7 +83,7 @@ UnknownPluginError, UnsupportedArrayError
     wanted = None if dtype is None else number_of(dtype)
     _check_casting(casting)
     place = device if device is None else str(device)
-    asked = Asked(place, copy if copy is None else bool(copy), wanted, casting, writable)
+    asked = Asked(place, None if copy is None else _flag(copy), wanted, casting, writable)
     return plan_route(info, loadable_adapter_for(to), asked)
 
 
@@ -111,7 +111,9 @@ def convert(
         its device if the framework has it too, and goes to the framework's usual one if not.
     copy : bool, optional
         None shares the memory where that is possible and safe, True always copies, False
-        raises rather than copy. What was shared is checked by address.
+        raises rather than copy. What was shared is checked by address. With False it is
+        you who promises that nobody writes any more to memory that an array of JAX or
+        TensorFlow shares.
     dtype : dtype, optional
         The dtype wanted; the array's own by default.
     casting : {"no", "equiv", "safe", "same_kind", "unsafe"}
@@ -150,7 +152,9 @@ def convert(
     usual = "" if device or source is target else target.host_device()
     wanted = None if dtype is None else number_of(dtype)
     device = device if device is None else str(device)  # a framework's own object, perhaps
-    copy = copy if copy is None else bool(copy)  # 0 is as good a key as False
+    promise: object = copy
+    if promise is not None and type(promise) is not bool:
+        copy = _flag(promise)
     try:
         facts, address = source.facts(array, located=able.alignment > 1 or copy is False)
         offset = address % able.period
@@ -214,6 +218,13 @@ def _refuse(cause: Exception, *adapters: ArrayAdapter) -> None:
     name = adapters[0].name
     reason = f"{one_line(cause)}; make an ordinary array of it first"
     raise UnsupportedArrayError(f"this array of {name}", (name,), reason) from cause
+
+
+def _flag(copy: object) -> bool:
+    """Return True or False, which 0 and 1 mean too: they are the same keys."""
+    if copy not in (True, False):
+        raise ParameterError("convert", "copy", copy, "None, True or False")
+    return bool(copy)
 
 
 def _check_casting(casting: str) -> None:

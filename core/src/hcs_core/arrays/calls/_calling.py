@@ -51,8 +51,8 @@ def _converting(call: DecoratedCall) -> Callable[..., Any]:
     places, is_native = call.arguments.places(), call.results.is_native
     known_types = HOST_TYPES if call.runs_on_host else {}
 
-    # What most calls do is written out here: with nothing to convert it takes 0.3 us.
     def converting(*args: Any, **kwargs: Any) -> Any:
+        # What most calls do is written out here: with nothing to convert it takes 0.3 us.
         known = known_types.get(ARRAYS[framework])
         try:
             if known is None:

@@ -18,7 +18,7 @@ from hcs_core.arrays.calls._contract import (
     ValueKind,
     contract_of,
 )
-from hcs_core.errors import ContractError, NotAFunctionError, ParameterError, listed
+from hcs_core.errors import ContractError, NotAFunctionError, ParameterError, listed, near
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,7 +124,7 @@ def memory_types(
     --------
     >>> @memory_types(input="torch", output="numpy", dtype="preserve")
     ... def brightest(stack):
-    ...     return stack.amax(dim=0)
+    ...     return stack.float().amax(dim=0)  # torch computes little with uint16
     """
     return _declared("memory_types", input, output or input, function, options)
 
@@ -262,7 +262,7 @@ def _declared(
 
     def attach(function: F) -> F:
         _refuse_other_callables(decorator, function)
-        _refuse_texts(decorator, options)
+        _check_options(decorator, options)
         given: dict[str, Any] = {**options, "oom": _settled(options)}
         kinds, images = given.pop("outputs", ("image",)), given.pop("images", ())
         contract = FunctionContract(
@@ -286,8 +286,16 @@ def _settled(options: Options) -> OomPolicy:
     return replace(policy, split=options.get("stack") == "per_plane")
 
 
-def _refuse_texts(decorator: str, options: Options) -> None:
-    """Refuse one text where several are asked for: each of its letters would be taken for one."""
+def _check_options(decorator: str, options: Options) -> None:
+    """Refuse options that there are not, and one text where several are asked for."""
+    known = tuple(Options.__annotations__)
+    for name, value in options.items():
+        if name not in known:
+            wanted = f"left out: its options are {listed(known)}{near(name, known)}"
+            raise ParameterError(f"@{decorator}", name, value, wanted)
+    if not isinstance(options.get("oom", OomPolicy()), OomPolicy):
+        raise ParameterError(f"@{decorator}", "oom", options.get("oom"), "an OomPolicy")
+    # Each letter of a text would be taken for one.
     for name in ("images", "outputs", "context"):
         value = options.get(name)
         if isinstance(value, str):
@@ -306,6 +314,9 @@ def _outputs(kinds: tuple[ValueKind, ...]) -> tuple[Value, ...]:
 
 def _refuse_other_callables(decorator: str, function: Any) -> None:
     """Refuse what has no name of its own to be found by, and what a call does not run."""
+    if isinstance(function, str):
+        found = f"the text {function!r} (its options go by name, as dtype='preserve' does)"
+        raise NotAFunctionError(decorator, found)
     if inspect.ismethod(function):
         raise NotAFunctionError(decorator, f"the bound method {function.__qualname__}")
     if isinstance(function, staticmethod):
