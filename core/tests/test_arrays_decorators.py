@@ -27,6 +27,7 @@ from hcs_core.arrays.calls._decorators import (
 from hcs_core.errors import (
     DeviceNotFoundError,
     LossyConversionError,
+    ParameterError,
     ResultError,
     ShapeError,
     UnsupportedArrayError,
@@ -574,6 +575,6 @@ def test_every_option_is_documented():
 
 
 @pytest.mark.parametrize("decorator", [numpy, memory_types])
-def test_an_option_that_does_not_exist_is_an_error_of_type(decorator):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'dtyp'"):
+def test_an_option_that_does_not_exist_is_refused_with_the_nearest(decorator):
+    with pytest.raises(ParameterError, match=r"dtyp must be left out.*did you mean 'dtype'"):
         decorator(dtyp="preserve")(lambda image: image)

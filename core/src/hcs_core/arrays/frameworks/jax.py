@@ -68,7 +68,10 @@ class JaxAdapter(ArrayAdapter):
 
     def facts(self, array: Any, *, located: bool) -> tuple[Hashable, int]:
         """Return what decides how the array is handed on, and its address."""
-        device = _device_of(array)
+        try:
+            (device,) = array.devices()
+        except (TypeError, ValueError):  # it is traced, or spread over several
+            device = _device_of(array)
         try:
             strides = memoryview(array).strides  # in half the time that NumPy takes
         except BufferError:  # on a device, in another order than C, or of bfloat16
@@ -78,7 +81,8 @@ class JaxAdapter(ArrayAdapter):
 
     def address(self, array: Any) -> int:
         """Return the address of the first element."""
-        return int(array.unsafe_buffer_pointer())
+        pointer: int = array.unsafe_buffer_pointer()
+        return pointer
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """Return the array as a read-only NumPy array; on the host it shares the memory."""

@@ -60,7 +60,7 @@ class NumpyAdapter(ArrayAdapter):
 
     def address(self, array: NDArray[Any]) -> int:
         """Return the address of the first element."""
-        return address_of(array)
+        return array.ctypes.data
 
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array itself."""
