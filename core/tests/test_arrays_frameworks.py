@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import threading
 from importlib import import_module
 from typing import Any
 
@@ -119,25 +118,6 @@ def test_a_dtype_that_a_framework_lacks_is_refused_unless_another_is_asked_for(f
     assert bits(convert(nearest, "numpy", dtype=dtype, casting="unsafe")) == bits(source)
 
 
-def test_many_threads_convert_at_once():
-    wrong: list[str] = []
-
-    def chain(number: int) -> None:
-        expected = numbers((32, 32), "float32") + number
-        x: Any = expected
-        for name in (*ALL[1:], *ALL) * 5:
-            x = convert(x, name)
-        if bits(x) != bits(expected):
-            wrong.append(str(number))
-
-    threads = [threading.Thread(target=chain, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-
-
 def test_tensors_that_are_not_what_lies_in_memory_are_refused():
     torch = pytest.importorskip("torch")
     with pytest.raises(UnsupportedArrayError, match="detach"):
@@ -180,19 +160,6 @@ def run(script: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def test_knowing_and_planning_import_no_framework():
-    script = """
-import sys, numpy as np
-from hcs_core.arrays import describe, detect, plan
-detect(np.zeros(3)); describe(np.zeros(3))
-print(plan(np.zeros((3, 4), "float32"), "torch").action)
-print(plan(np.zeros((3, 4), "float32"), "tensorflow").action)
-print(plan(np.zeros((3, 4), "float32"), "jax").action)
-print({"torch", "jax", "tensorflow", "pyclesperanto", "cupy"} & set(sys.modules) or "none")
-"""
-    assert run(script).split() == ["alias", "copy", "copy", "none"]
 
 
 @pytest.mark.driverless

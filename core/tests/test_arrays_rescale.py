@@ -635,11 +635,17 @@ def test_memory_is_taken_for_the_result_and_for_little_more():
 
 
 def test_overflow_is_counted_without_a_warning():
+    record = Recorder()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rescale(np.array([1e308, -1e308, inf]), "float16", mode="preserve")
-        rescale(np.array([3e38], np.float32), "uint16", mode="scale")
-        rescale(np.array([1.7e308]), "uint16", mode="scale", in_range=(-1e307, 1))
+        half = rescale(np.array([1e308, -1e308, inf]), "float16", mode="preserve", record=record)
+        single = rescale(np.array([3e38], np.float32), "uint16", mode="scale", record=record)
+        wide = rescale(
+            np.array([1.7e308]), "uint16", mode="scale", in_range=(-1e307, 1), record=record
+        )
+    assert half.tolist() == [65504, -65504, inf]  # the greatest that float16 has
+    assert (single.tolist(), wide.tolist()) == ([65535], [65535])
+    assert [each.saturated for each in record.rescalings] == [2, 1, 1]
 
 
 # -- refusals --------------------------------------------------------------------------------

@@ -70,12 +70,17 @@ class ArrayInfo(NamedTuple):  # made at each conversion; a frozen dataclass take
     nbytes: int
     frozen: bool = False
 
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element; 0 where there is none."""
+        return self.nbytes // math.prod(self.shape) if self.nbytes else 0
+
     def overlaps(self) -> bool:
         """Return whether several elements may share a place in memory, as broadcast ones do."""
         if not self.nbytes:
             return False
         # Each axis must step over all that the axes of smaller steps reach.
-        reach = self.nbytes // math.prod(self.shape)
+        reach = self.itemsize
         for step, extent in sorted(zip(map(abs, self.strides), self.shape, strict=True)):
             if extent > 1 and step < reach:
                 return True

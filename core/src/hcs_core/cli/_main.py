@@ -26,7 +26,7 @@ _INTERRUPTED = 130
 
 # What our own commands do, for `hcs --help`, which imports no command.
 _SUMMARIES = {
-    "arrays": "The array frameworks that are here, and how memory goes between them.",
+    "arrays": "Array frameworks: which are here, what they share.",
     "compile": "Check a pipeline against a plate and plan the run.",
     "demo": "Make a synthetic plate and run a pipeline over it.",
     "kernels": "The image-processing kernels that are installed.",

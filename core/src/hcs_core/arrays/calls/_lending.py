@@ -64,8 +64,5 @@ def _extent(info: ArrayInfo) -> tuple[int, int]:
     if not info.pointer:
         return 0, 0
     steps = [step * (extent - 1) for step, extent in zip(info.strides, info.shape, strict=True)]
-    itemsize = info.nbytes
-    for extent in info.shape:
-        itemsize //= extent
-    reach = sum(step for step in steps if step > 0) + itemsize
+    reach = sum(step for step in steps if step > 0) + info.itemsize
     return info.pointer + sum(step for step in steps if step < 0), info.pointer + reach
