@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
+from hcs_core.cli._children import ending, search_path
 from hcs_core.errors import HcsError
 
 
@@ -61,7 +61,7 @@ def _told(what: str, without: Collection[str], timeout_s: float) -> tuple[dict[s
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
-                    env=os.environ | {"PYTHONPATH": _path()},
+                    env=os.environ | {"PYTHONPATH": search_path()},
                     timeout=timeout_s,
                     check=False,
                 )
@@ -74,15 +74,9 @@ def _told(what: str, without: Collection[str], timeout_s: float) -> tuple[dict[s
     return (whole[-1] if whole else {}), how
 
 
-def _path() -> str:
-    """Return this process's path for another; an empty entry is the working directory."""
-    return os.pathsep.join(map(os.path.abspath, sys.path))
-
-
 def _ending(code: int, errors: str) -> str:
-    """Return how a process ended; the system's signals have names."""
+    """Return how a process ended, with the last that it said of itself."""
     if code < 0:
-        known = {one.value: one.name for one in signal.Signals}
-        return f"was ended by {known.get(-code, f'signal {-code}')}"
+        return f"was ended by {ending(code)}"
     said = errors.strip().splitlines()
-    return f"ended with exit code {code}" + (f" ({said[-1]})" if said else "")
+    return f"ended with {ending(code)}" + (f" ({said[-1]})" if said else "")

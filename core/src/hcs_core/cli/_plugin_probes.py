@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from hcs_core.cli._children import ending, search_path
 from hcs_core.registry import PluginInfo
 
 _PROBE = Path(__file__).with_name("_probe.py")
@@ -138,7 +139,7 @@ class _Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": _path()},
+            env=os.environ | {"PYTHONPATH": search_path()},
             **_OWN_GROUP,
         )
 
@@ -167,7 +168,7 @@ class _Child:
         try:
             result: dict[str, Any] = json.loads(self._result.read_bytes())
         except FileNotFoundError:
-            error = f"its import ended the process: {_ending(self._process.returncode)}"
+            error = f"its import ended the process: {ending(self._process.returncode)}"
             return Probe(self._info, error, left_running=left_running)
         return Probe(
             self._info,
@@ -181,20 +182,6 @@ class _Child:
             result["is_imported"],
             tuple(result["threads"]),
         )
-
-
-def _path() -> str:
-    """Return this process's path for another; an empty entry is the working directory."""
-    entries = map(os.path.abspath, sys.path)
-    return os.pathsep.join(entries)
-
-
-def _ending(code: int) -> str:
-    """Return an exit code for people; the system's signals have names."""
-    try:
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    except ValueError:  # a signal that this Python has no name for
-        return f"signal {-code}"
 
 
 if sys.platform == "win32":
